@@ -1,0 +1,296 @@
+"""Every error that neuron-schema raises, with its code, its exit status and its remedy.
+
+::
+
+    NeuronSchemaError
+    ├── UsageError                     exit 2   NS200
+    │   ├── SettingsError                       NS201
+    │   ├── AddressError                        NS202
+    │   ├── TargetError                         NS203
+    │   └── VersionError                        NS210
+    ├── StatementFailed                exit 1   NS101
+    ├── CommitFailed                   exit 1   NS102
+    ├── OperationUnfinished            exit 1   NS103
+    ├── InternalError                  exit 1   NS199
+    ├── VersionsPending                exit 3   NS301
+    ├── HistoryConflict                exit 4   NS400
+    │   ├── HistoryTableMisplaced               NS401
+    │   └── HistoryTableMalformed               NS402
+    ├── LockNotObtained                exit 6   NS600
+    │   ├── RunLockNotObtained                  NS601
+    │   └── LockTimeout                         NS602
+    ├── ServerUnavailable              exit 7   NS700
+    │   ├── ConnectionFailed                    NS701
+    │   ├── PrivilegeMissing                    NS702
+    │   ├── ExtensionMissing                    NS703
+    │   ├── DriverUnsupported                   NS704
+    │   ├── DirectAddressNeeded                 NS705
+    │   ├── EmbeddedMissing                     NS706
+    │   ├── EmbeddedFailed                      NS707
+    │   ├── ServerUnsupported                   NS708
+    │   └── ReadOnlyServer                      NS709
+    ├── Refused                        exit 9   NS900
+    │   ├── IrreversibleVersion                 NS901
+    │   ├── ConfirmationNeeded                  NS902
+    │   └── ProtectedDatabase                   NS903
+    └── Interrupted                    exit 130 / 143   NS130
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NeuronSchemaError(Exception):
+    """The base of all errors that a user can meet.
+
+    Args:
+        message: What is so, with the names.
+        remedy: What mends it, as a command or an edit where there is one.
+        where: The place, as ``file:line`` or the version concerned.
+    """
+
+    code: ClassVar[str] = "NS000"
+    exit_code: int = 1
+
+    def __init__(
+        self, message: str, *, remedy: str | None = None, where: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.where = where
+
+    def __str__(self) -> str:
+        parts = [f"{self.code}: {self.message}"]
+        if self.where:
+            parts.append(f"  at: {self.where}")
+        if self.remedy:
+            parts.append(f"  fix: {self.remedy}")
+        return "\n".join(parts)
+
+
+class UsageError(NeuronSchemaError):
+    """The command or the call was not understood."""
+
+    code = "NS200"
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A key, a value or an environment of the settings is wrong."""
+
+    code = "NS201"
+
+
+class AddressError(UsageError):
+    """The database address is none, or cannot be read."""
+
+    code = "NS202"
+
+
+class TargetError(UsageError):
+    """The target names no version, or not one that fits the direction."""
+
+    code = "NS203"
+
+
+class VersionError(UsageError):
+    """A version module is invalid."""
+
+    code = "NS210"
+
+
+class StatementFailed(NeuronSchemaError):
+    """PostgreSQL refused a statement; its version was rolled back.
+
+    Attributes:
+        sqlstate: PostgreSQL's five-character code.
+        statement: The SQL that failed.
+    """
+
+    code = "NS101"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str | None = None,
+        where: str | None = None,
+        sqlstate: str | None = None,
+        statement: str | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy, where=where)
+        self.sqlstate = sqlstate
+        self.statement = statement
+
+
+class CommitFailed(NeuronSchemaError):
+    """The server answered COMMIT with something else than COMMIT."""
+
+    code = "NS102"
+
+
+class OperationUnfinished(NeuronSchemaError):
+    """An operation that commits on its own did not leave what it was asked for."""
+
+    code = "NS103"
+
+
+class InternalError(NeuronSchemaError):
+    """A defect of neuron-schema itself."""
+
+    code = "NS199"
+
+
+class VersionsPending(NeuronSchemaError):
+    """Versions wait to be applied, where none may (``status --check``, ``wait``)."""
+
+    code = "NS301"
+    exit_code = 3
+
+
+class HistoryConflict(NeuronSchemaError):
+    """Files and history table disagree: modified, missing or out of order."""
+
+    code = "NS400"
+    exit_code = 4
+
+
+class HistoryTableMisplaced(HistoryConflict):
+    """The history table stands in another schema than the one looked in."""
+
+    code = "NS401"
+
+
+class HistoryTableMalformed(HistoryConflict):
+    """A relation has the history table's name but not its columns."""
+
+    code = "NS402"
+
+
+class LockNotObtained(NeuronSchemaError):
+    """A lock could not be had before the deadline."""
+
+    code = "NS600"
+    exit_code = 6
+
+
+class RunLockNotObtained(LockNotObtained):
+    """Another run held the run lock until the deadline."""
+
+    code = "NS601"
+
+
+class LockTimeout(LockNotObtained):
+    """A statement's lock was not granted in any attempt until the deadline."""
+
+    code = "NS602"
+
+
+class ServerUnavailable(NeuronSchemaError):
+    """The server cannot be used for this."""
+
+    code = "NS700"
+    exit_code = 7
+
+
+class ConnectionFailed(ServerUnavailable):
+    """No connection, or it was lost and did not come back before the deadline."""
+
+    code = "NS701"
+
+
+class PrivilegeMissing(ServerUnavailable):
+    """The role may not do what a statement asks."""
+
+    code = "NS702"
+
+
+class ExtensionMissing(ServerUnavailable):
+    """The server has no files of an extension that a version creates."""
+
+    code = "NS703"
+
+
+class DriverUnsupported(ServerUnavailable):
+    """The engine is not a synchronous one on psycopg 3."""
+
+    code = "NS704"
+
+
+class DirectAddressNeeded(ServerUnavailable):
+    """An operation that commits on its own cannot run through a pooler."""
+
+    code = "NS705"
+
+
+class EmbeddedMissing(ServerUnavailable):
+    """The extra ``embedded`` is not installed."""
+
+    code = "NS706"
+
+
+class EmbeddedFailed(ServerUnavailable):
+    """The embedded server did not start or stop."""
+
+    code = "NS707"
+
+
+class ServerUnsupported(ServerUnavailable):
+    """The server is too old, or its encoding cannot hold the text."""
+
+    code = "NS708"
+
+
+class ReadOnlyServer(ServerUnavailable):
+    """The session may only read (a standby, or ``default_transaction_read_only``)."""
+
+    code = "NS709"
+
+
+class Refused(NeuronSchemaError):
+    """A guard refused; nothing was run."""
+
+    code = "NS900"
+    exit_code = 9
+
+
+class IrreversibleVersion(Refused):
+    """A version that would be rolled back declares itself irreversible."""
+
+    code = "NS901"
+
+
+class ConfirmationNeeded(Refused):
+    """A rollback was not confirmed."""
+
+    code = "NS902"
+
+
+class ProtectedDatabase(Refused):
+    """The settings mark this database as protected against rollbacks."""
+
+    code = "NS903"
+
+
+class Interrupted(NeuronSchemaError):
+    """The run was interrupted by a signal.
+
+    Args:
+        message: What was rolled back and what stays.
+        exit_code: 130 for SIGINT, 143 for SIGTERM.
+    """
+
+    code = "NS130"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str | None = None,
+        where: str | None = None,
+        exit_code: int = 130,
+    ) -> None:
+        super().__init__(message, remedy=remedy, where=where)
+        self.exit_code = exit_code

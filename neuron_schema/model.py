@@ -1,0 +1,291 @@
+"""The values that flow through neuron-schema, all frozen.
+
+``discovery`` makes ``VersionInfo`` and ``Migration``, ``history`` makes ``AppliedRow``,
+``planning`` turns them into ``MigrationStatus`` and ``Plan``, ``runner`` turns a ``Plan``
+into ``StepReport`` and tells listeners with ``Event`` values what it does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+class Direction(enum.StrEnum):
+    """Which list of a version runs."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class Status(enum.StrEnum):
+    """How a version stands in a database.
+
+    ``ahead``: applied, and newer than every file. ``missing``: applied, without a file,
+    though some file is newer.
+    """
+
+    APPLIED = "applied"
+    PENDING = "pending"
+    MODIFIED = "modified"
+    MISSING = "missing"
+    AHEAD = "ahead"
+
+
+class Outcome(enum.StrEnum):
+    """How a step ended."""
+
+    APPLIED = "applied"
+    ROLLED_BACK = "rolled back"
+    FAILED = "failed"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCommit:
+    """How an operation that PostgreSQL commits on its own is made safe to repeat.
+
+    Attributes:
+        kind: What it is, in SQL's words: ``CREATE INDEX CONCURRENTLY``.
+        probe: A query of one row and one text column that says how the database stands:
+            ``absent`` (run it), ``invalid`` (run ``repair``, then it), ``done`` (leave it) or
+            ``different`` (something else has the name). None: simply run it again.
+        repair: Statements that clear away what an interrupted attempt left behind.
+    """
+
+    kind: str
+    probe: str | None = None
+    repair: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One SQL statement, as it is sent.
+
+    Attributes:
+        sql: One statement, without a closing semicolon, `%` and `:` as PostgreSQL sees them.
+        own_commit: Set when PostgreSQL commits it on its own.
+    """
+
+    sql: str
+    own_commit: OwnCommit | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionInfo:
+    """What is known of a version without its SQL.
+
+    Attributes:
+        version: The digits as the file name spells them, 1 to 10 of them.
+        name: The rest of the file name, at most 255 characters.
+        description: The first line of the module's docstring, or "".
+        checksum: 64 hex digits over the canonical SQL of ``up`` and ``down``.
+        path: The module's file.
+    """
+
+    version: str
+    name: str
+    description: str
+    checksum: str
+    path: str
+
+    @property
+    def number(self) -> int:
+        """The version as a number; order, matching and targets go by it."""
+        return int(self.version)
+
+    @property
+    def label(self) -> str:
+        """Version and name as the file name joins them."""
+        return f"{self.version}_{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration(VersionInfo):
+    """A version with its SQL.
+
+    Attributes:
+        up_statements: What applies it; never empty.
+        down_statements: What rolls it back; empty when there is nothing to undo.
+        irreversible: Why it cannot be rolled back, or None.
+    """
+
+    up_statements: tuple[Statement, ...]
+    down_statements: tuple[Statement, ...]
+    irreversible: str | None = None
+
+    @property
+    def up(self) -> str:
+        """The SQL of ``up``, statements ended by semicolons."""
+        return script(self.up_statements)
+
+    @property
+    def down(self) -> str:
+        """The SQL of ``down``, statements ended by semicolons; "" for nothing to undo."""
+        return script(self.down_statements)
+
+
+def script(statements: tuple[Statement, ...]) -> str:
+    """Join statements into text that psql runs as it stands."""
+    return "\n\n".join(statement.sql + ";" for statement in statements)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedRow:
+    """A row of the history table."""
+
+    version: str
+    name: str
+    applied_at: dt.datetime | None
+    checksum: str | None
+
+    @property
+    def number(self) -> int:
+        """The version as a number."""
+        return int(self.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationStatus:
+    """One line of ``status``.
+
+    Attributes:
+        applied_at: When the server committed it (aware), None while it is pending.
+        checksum: The recorded one when applied, else the file's.
+        renamed_from: The recorded name, where the file has another one.
+    """
+
+    version: str
+    name: str
+    applied_at: dt.datetime | None
+    status: Status
+    description: str = ""
+    checksum: str | None = None
+    renamed_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One direction of one version: either one transaction or one own-commit operation."""
+
+    version: str
+    name: str
+    description: str
+    direction: Direction
+    checksum: str
+    statements: tuple[Statement, ...]
+    path: str
+
+    @property
+    def transactional(self) -> bool:
+        """Whether the step runs in one transaction."""
+        return not any(statement.own_commit for statement in self.statements)
+
+    @property
+    def label(self) -> str:
+        """Version and name as the file name joins them."""
+        return f"{self.version}_{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a run will do, in order.
+
+    Attributes:
+        steps: What runs; empty when there is nothing to do.
+        applied: The history the plan was made for; a step runs only while it still holds.
+        warnings: Sentences about what is odd but goes on (``ahead``, a renamed file).
+    """
+
+    direction: Direction
+    steps: tuple[Step, ...]
+    applied: tuple[AppliedRow, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """How one step of a run ended.
+
+    Attributes:
+        duration_ms: Wall time in milliseconds, attempts and waits included.
+        confirmed: True when the reply to COMMIT was lost and the history row told the outcome.
+    """
+
+    step: Step
+    outcome: Outcome
+    duration_ms: float = 0.0
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a run did: its steps in order, those that were not run included."""
+
+    direction: Direction
+    steps: tuple[StepReport, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMade:
+    """The plan is known; also sent anew when another run changed the history."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """A step begins."""
+
+    step: Step
+    index: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepWaiting:
+    """A step could not run yet and will be tried again.
+
+    Attributes:
+        reason: A sentence, with the blocking session where it is known.
+        delay_s: Seconds until the next attempt.
+    """
+
+    step: Step
+    reason: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEnded:
+    """A step ended, well or not."""
+
+    report: StepReport
+    index: int
+    total: int
+
+
+Event: TypeAlias = PlanMade | StepStarted | StepWaiting | StepEnded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What a first look at a server tells.
+
+    Attributes:
+        version_num: ``server_version_num``, for instance 170011.
+        version: What ``version()`` says, build platform included.
+        through_pooler: The session's backend is not the one that libpq was told of.
+    """
+
+    version_num: int
+    database: str
+    user: str
+    current_schema: str | None
+    search_path: str
+    version: str
+    in_recovery: bool
+    through_pooler: bool
