@@ -1,0 +1,310 @@
+"""``[tool.neuron_schema]`` and the environment, read in one place.
+
+Nothing else in the package reads either. The nearest ``pyproject.toml`` upwards that has a
+``[tool.neuron_schema]`` table counts; ``[tool.neuron_schema.env.NAME]`` overrides its keys.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuron_schema.errors import AddressError, SettingsError
+from neuron_schema.url import Address, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EMBEDDED = "embedded"
+"""The value of ``database`` that picks the project's embedded server."""
+
+LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
+"""libpq's own variables that say which server is meant."""
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)?")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, None: 1.0}
+_MAX_IDENTIFIER_BYTES = 63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a command goes by.
+
+    Attributes:
+        root: The directory of the settings file, else the working directory.
+        file: The ``pyproject.toml`` that was read, or None.
+        database: The address as it was spelled, ``"embedded"``, "" for libpq's own
+            variables, or None when there is none.
+        database_origin: Where ``database`` was found, for messages.
+        direct_url: An address past a pooler, for operations that commit on their own.
+        versions: A directory (absolute) or the name of an importable package.
+        history_table: Name of the history table.
+        history_schema: Its schema, or None for the session's current schema.
+        search_path: Set in every step; None leaves what the session had at connect.
+        role: ``SET LOCAL ROLE`` in every step, or None.
+        protected: Refuse ``down`` and ``reset``.
+        lock_timeout: Seconds a statement waits for a lock in one attempt.
+        statement_timeout: Seconds a statement may take; 0 for no limit.
+        deadline: Seconds after which waiting for locks and servers is given up.
+    """
+
+    root: Path
+    file: Path | None = None
+    environment: str | None = None
+    database: str | None = None
+    database_origin: str | None = None
+    direct_url: str | None = None
+    versions: str = "versions"
+    history_table: str = "neuron_migrations"
+    history_schema: str | None = None
+    search_path: str | None = None
+    role: str | None = None
+    protected: bool = False
+    lock_timeout: float = 2.0
+    statement_timeout: float = 0.0
+    deadline: float = 600.0
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded server is meant."""
+        return self.database == EMBEDDED
+
+    def address(self) -> Address:
+        """Return the address of the database.
+
+        Raises:
+            AddressError: there is none, or it cannot be read.
+        """
+        if self.database is None:
+            raise AddressError(
+                "no database address: none of --database-url, NEURON_SCHEMA_DATABASE_URL, "
+                "DATABASE_URL, [tool.neuron_schema] database, PGHOST, PGDATABASE or PGSERVICE is set",
+                remedy="set DATABASE_URL=postgresql://user@host/dbname, or database = "
+                '"embedded" in [tool.neuron_schema] for the embedded server',
+            )
+        if self.database == "":
+            return Address(params={})
+        return _parse_from(self.database, self.database_origin)
+
+    def direct_address(self) -> Address | None:
+        """Return the address past a pooler, or None."""
+        return _parse_from(self.direct_url, "direct_url") if self.direct_url else None
+
+
+_TEXT = ("database", "direct_url", "versions", "history_table", "history_schema", "search_path")
+_KEYS = (
+    *_TEXT,
+    "role",
+    "protected",
+    "lock_timeout",
+    "statement_timeout",
+    "deadline",
+)
+
+
+def load(
+    *,
+    directory: Path,
+    environ: Mapping[str, str],
+    environment: str | None = None,
+    database_url: str | None = None,
+    direct_url: str | None = None,
+    versions: str | None = None,
+) -> Settings:
+    """Read the settings that hold in ``directory``.
+
+    Args:
+        directory: Where to look first; its parents follow.
+        environ: The process environment.
+        environment: The name given with ``--env``; else ``NEURON_SCHEMA_ENV``.
+        database_url: The address given with ``--database-url``.
+        direct_url: The address given with ``--direct-url``.
+        versions: What was given with ``--versions``, relative to ``directory``.
+
+    Raises:
+        SettingsError: an unknown key or environment, or a value of the wrong kind.
+    """
+    file, table = find(directory)
+    root = file.parent if file else directory
+    environments = table.pop("env", {})
+    environment = environment or environ.get("NEURON_SCHEMA_ENV") or None
+    values = _checked(table, file, "[tool.neuron_schema]")
+    if not isinstance(environments, dict) or not all(
+        isinstance(entry, dict) for entry in environments.values()
+    ):
+        raise _wrong("env", "must be a table of tables", file)
+    for name, entry in environments.items():
+        checked = _checked(entry, file, f"[tool.neuron_schema.env.{name}]")
+        if name == environment:
+            values |= checked
+    if environment is not None and environment not in environments:
+        raise SettingsError(
+            f"there is no environment {environment!r} in the settings{_known(environments)}",
+            where=str(file) if file else None,
+            remedy=_suggest(environment, environments)
+            or f"add [tool.neuron_schema.env.{environment}] to pyproject.toml",
+        )
+    settings = replace(
+        Settings(root=root, file=file, environment=environment),
+        **{key: value for key, value in values.items() if key != "database"},
+    )
+    database, origin = _database(database_url, environ, values.get("database"))
+    chosen, base = _versions(versions, environ, settings.versions, directory, root)
+    return replace(
+        settings,
+        database=database,
+        database_origin=origin,
+        direct_url=direct_url or environ.get("NEURON_SCHEMA_DIRECT_URL") or settings.direct_url,
+        versions=_resolved(chosen, base),
+    )
+
+
+def find(directory: Path) -> tuple[Path | None, dict[str, Any]]:
+    """Return the settings file that holds in ``directory`` and its table.
+
+    Raises:
+        SettingsError: a ``pyproject.toml`` on the way does not parse.
+    """
+    for parent in (directory, *directory.parents):
+        file = parent / "pyproject.toml"
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{file} cannot be read: {error}", where=str(file)) from None
+        # Parsing costs more than looking: most files on the way have no such table.
+        if "neuron_schema" not in text:
+            continue
+        try:
+            table = tomllib.loads(text).get("tool", {}).get("neuron_schema")
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(
+                f"{file} is not valid TOML: {error}", where=str(file), remedy="correct that line"
+            ) from None
+        if isinstance(table, dict):
+            return file, table
+    return None, {}
+
+
+def seconds(value: object) -> float:
+    """Return a duration in seconds: ``5``, ``"500ms"``, ``"5s"``, ``"10min"``, ``"1h"``.
+
+    Raises:
+        ValueError: it is no such duration.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is no duration such as 5, '500ms', '5s' or '10min'")
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def _checked(table: dict[str, Any], file: Path | None, header: str) -> dict[str, Any]:
+    """Return the table with values of the right kinds."""
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in _KEYS:
+            raise SettingsError(
+                f"unknown key {key!r} in {header}",
+                where=_line_of(file, key),
+                remedy=_suggest(key, _KEYS) or f"known keys: {', '.join(_KEYS)}",
+            )
+        values[key] = _value(key, value, file)
+    return values
+
+
+def _value(key: str, value: Any, file: Path | None) -> Any:
+    if key == "protected":
+        if not isinstance(value, bool):
+            raise _wrong(key, "must be true or false", file)
+        return value
+    if key in ("lock_timeout", "statement_timeout", "deadline"):
+        try:
+            return seconds(value)
+        except ValueError as error:
+            raise _wrong(key, str(error), file) from None
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise _wrong(key, "must be a non-empty string", file)
+    if key in ("history_table", "history_schema", "role") and (
+        len(value.encode()) > _MAX_IDENTIFIER_BYTES
+    ):
+        # PostgreSQL would cut it and only notice: two names could become one.
+        raise _wrong(key, f"is longer than {_MAX_IDENTIFIER_BYTES} bytes", file)
+    return value
+
+
+def _database(
+    given: str | None, environ: Mapping[str, str], configured: str | None
+) -> tuple[str | None, str | None]:
+    """Return the first address there is, and where it came from."""
+    candidates = (
+        (given, "--database-url"),
+        (environ.get("NEURON_SCHEMA_DATABASE_URL"), "NEURON_SCHEMA_DATABASE_URL"),
+        (environ.get("DATABASE_URL"), "DATABASE_URL"),
+        (configured, "[tool.neuron_schema] database"),
+    )
+    for text, origin in candidates:
+        if text and text.strip():
+            return text.strip(), origin
+    for variable in LIBPQ_VARIABLES:
+        if environ.get(variable):
+            return "", variable
+    return None, None
+
+
+def _versions(
+    given: str | None, environ: Mapping[str, str], configured: str, directory: Path, root: Path
+) -> tuple[str, Path]:
+    """Return where the versions are, and what a relative path starts from."""
+    if given:
+        return given, directory
+    variable = environ.get("NEURON_SCHEMA_VERSIONS")
+    return (variable, directory) if variable else (configured, root)
+
+
+def _resolved(versions: str, base: Path) -> str:
+    """Return an absolute directory, or the dotted name of a package as it is."""
+    path = Path(versions).expanduser()
+    looks_like_package = re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", versions) is not None
+    if looks_like_package and not (base / path).is_dir():
+        return versions
+    return str(base / path)
+
+
+def _parse_from(text: str, origin: str | None) -> Address:
+    """Parse an address, and say in an error where it came from."""
+    try:
+        return parse(text)
+    except AddressError as error:
+        raise AddressError(error.message, remedy=error.remedy, where=origin) from None
+
+
+def _wrong(key: str, why: str, file: Path | None) -> SettingsError:
+    return SettingsError(f"{key} in the settings: {why}", where=_line_of(file, key))
+
+
+def _line_of(file: Path | None, key: str) -> str | None:
+    """Return ``file:line`` of a key; the first line that begins with it will do."""
+    if file is None:
+        return None
+    pattern = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if pattern.match(line):
+            return f"{file}:{number}"
+    return str(file)
+
+
+def _suggest(word: str, known: Any) -> str | None:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else None
+
+
+def _known(names: Any) -> str:
+    return f" (there are: {', '.join(sorted(names))})" if names else ""
+
