@@ -1,0 +1,244 @@
+"""The history table: its SQL, and the first look at a database. Nothing else touches it.
+
+Reading never writes, so that it works on a standby, for a role that may only read, and before
+the table exists. ``fetch`` runs one SQL text and returns its rows, whatever the connection is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from neuron_schema.errors import (
+    HistoryTableMalformed,
+    HistoryTableMisplaced,
+    ServerUnsupported,
+    SettingsError,
+)
+from neuron_schema.model import AppliedRow, Direction, ServerFacts
+from neuron_schema.quoting import identifier, literal
+
+if TYPE_CHECKING:
+    from neuron_schema.model import Step
+
+Fetch: TypeAlias = Callable[[str], Sequence[Any]]
+
+OLDEST_SERVER = 140000
+"""The oldest ``server_version_num`` that is supported: ``client_connection_check_interval`` is new in 14."""
+
+HISTORY_MOVED = "neuron_schema_history"
+"""The constraint name under which the server tells that the history is not the plan's."""
+
+_COLUMNS = "version:character varying(10),name:character varying(255),applied_at:timestamp with time zone,checksum:character varying(64)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryTable:
+    """Where the history table is.
+
+    Attributes:
+        name: Its name.
+        schema: Its schema; None stands for the session's current schema.
+    """
+
+    name: str = "neuron_migrations"
+    schema: str | None = None
+
+    @property
+    def qualified(self) -> str:
+        """The quoted name, with the schema where it is known."""
+        prefix = f"{identifier(self.schema)}." if self.schema is not None else ""
+        return prefix + identifier(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one look at a database shows.
+
+    Attributes:
+        table: The history table with its schema.
+        exists: Whether it is there.
+        applied: Its rows, ordered by number.
+    """
+
+    facts: ServerFacts
+    table: HistoryTable
+    exists: bool
+    applied: tuple[AppliedRow, ...]
+
+
+def look(fetch: Fetch, table: HistoryTable, *, backend_pid: int | None = None) -> Look:
+    """Read the server's facts and the history table, in two queries at most.
+
+    Args:
+        fetch: Runs SQL on a connection.
+        table: As the settings name it.
+        backend_pid: The process that libpq was told of; another one answers behind a pooler
+            in transaction mode.
+
+    Raises:
+        HistoryTableMisplaced: the table is not in the schema, but in another one.
+        HistoryTableMalformed: the relation is not a history table.
+        ServerUnsupported: the server is older than PostgreSQL 14.
+        SettingsError: no schema is given and the session has none.
+    """
+    row = fetch(_facts_sql(table))[0]
+    facts = ServerFacts(
+        version_num=row[0],
+        database=row[1],
+        user=row[2],
+        current_schema=row[3],
+        search_path=row[4],
+        in_recovery=row[5],
+        through_pooler=backend_pid is not None and backend_pid != row[6],
+        version=row[7],
+    )
+    if facts.version_num < OLDEST_SERVER:
+        raise ServerUnsupported(
+            f"the server is PostgreSQL {facts.version_num // 10000}",
+            remedy="use PostgreSQL 14 or newer",
+        )
+    located = _located(table, facts)
+    exists = _exists(located, relkind=row[8], columns=row[9], elsewhere=row[10], given=table)
+    applied = read(fetch, located) if exists else ()
+    return Look(facts=facts, table=located, exists=exists, applied=applied)
+
+
+def _facts_sql(table: HistoryTable) -> str:
+    name = literal(table.name)
+    schema = literal(table.schema) if table.schema is not None else "pg_catalog.current_schema()"
+    relation = f"c.relname = {name} AND n.nspname = {schema}"
+    return f"""
+SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current_database()::text,
+  current_user::text, pg_catalog.current_schema()::text, pg_catalog.current_setting('search_path'),
+  pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid(), pg_catalog.version(),
+  (SELECT c.relkind::text FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {relation}),
+  (SELECT pg_catalog.string_agg(a.attname || ':' || pg_catalog.format_type(a.atttypid, a.atttypmod), ','
+      ORDER BY a.attnum)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE {relation}),
+  (SELECT pg_catalog.string_agg(n.nspname, ', ' ORDER BY n.nspname) FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = {name} AND c.relkind IN ('r', 'p'))
+""".strip()
+
+
+def _located(table: HistoryTable, facts: ServerFacts) -> HistoryTable:
+    schema = table.schema or facts.current_schema
+    if schema is None:
+        raise SettingsError(
+            f"the session has no current schema (search_path is {facts.search_path!r})",
+            remedy="set history_schema in [tool.neuron_schema], or create the schema",
+        )
+    return HistoryTable(name=table.name, schema=schema)
+
+
+def _exists(
+    located: HistoryTable,
+    *,
+    relkind: str | None,
+    columns: str | None,
+    elsewhere: str | None,
+    given: HistoryTable,
+) -> bool:
+    """Return whether the history table is there, and refuse what only looks like it."""
+    if relkind is None:
+        # A search_path that changed must not make every version run a second time.
+        if elsewhere and given.schema is None:
+            raise HistoryTableMisplaced(
+                f"{located.name} is not in schema {located.schema}, where this session would "
+                f"create it, but in {elsewhere}",
+                remedy="set history_schema in [tool.neuron_schema] to the schema that is meant",
+            )
+        return False
+    if relkind not in ("r", "p") or columns != _COLUMNS:
+        raise HistoryTableMalformed(
+            f"{located.schema}.{located.name} is no history table"
+            + (f": its columns are {columns}" if columns != _COLUMNS else ""),
+            remedy="set history_table or history_schema in [tool.neuron_schema] to another name",
+        )
+    return True
+
+
+def read(fetch: Fetch, table: HistoryTable) -> tuple[AppliedRow, ...]:
+    """Return the rows of the history table, ordered by number.
+
+    Raises:
+        HistoryTableMalformed: a version in it is no number.
+    """
+    rows = fetch(f"SELECT version, name, applied_at, checksum FROM {table.qualified}")
+    for version, *_ in rows:
+        if not (version.isascii() and version.isdigit()):
+            raise HistoryTableMalformed(
+                f"the history table holds the version {version!r}, which is no number",
+                remedy=f"look at {table.qualified}: rows are written by neuron-schema alone",
+            )
+    applied = [
+        AppliedRow(version=version, name=name, applied_at=applied_at, checksum=checksum)
+        for version, name, applied_at, checksum in rows
+    ]
+    return tuple(sorted(applied, key=lambda row: row.number))
+
+
+def create_sql(table: HistoryTable) -> str:
+    """Return the SQL that creates the history table where it is absent."""
+    return (
+        f"CREATE TABLE IF NOT EXISTS {table.qualified} (\n"
+        "  version VARCHAR(10) PRIMARY KEY,\n"
+        "  name VARCHAR(255) NOT NULL,\n"
+        "  applied_at TIMESTAMP WITH TIME ZONE DEFAULT NOW(),\n"
+        "  checksum VARCHAR(64)\n)"
+    )
+
+
+def record_sql(table: HistoryTable, step: Step) -> str:
+    """Return the SQL that records a step: one row more, or exactly one row less."""
+    if step.direction is Direction.UP:
+        return (
+            f"INSERT INTO {table.qualified} (version, name, checksum) VALUES "
+            f"({literal(step.version)}, {literal(step.name)}, {literal(step.checksum)})"
+        )
+    # A DELETE that finds nothing is no error to PostgreSQL, and what follows it would run.
+    return _do(
+        f"DELETE FROM {table.qualified} WHERE version = {literal(step.version)};\n"
+        "  IF NOT FOUND THEN\n"
+        f"    RAISE EXCEPTION 'version {step.version} is not applied'\n"
+        f"      USING ERRCODE = '40001', CONSTRAINT = '{HISTORY_MOVED}';\n"
+        "  END IF;"
+    )
+
+
+def premise_sql(table: HistoryTable, applied: Sequence[AppliedRow], *, exists: bool) -> str:
+    """Return SQL that raises unless the history is still the one that a plan was made for."""
+    if not exists:
+        holds = f"pg_catalog.to_regclass({literal(table.qualified)}) IS NULL"
+    else:
+        holds = (
+            "(SELECT pg_catalog.md5(COALESCE(pg_catalog.string_agg("
+            "version || ' ' || COALESCE(checksum, ''), ',' ORDER BY version COLLATE \"C\"), '')) "
+            f"FROM {table.qualified}) = '{_digest(applied)}'"
+        )
+    return _do(
+        f"IF NOT ({holds}) THEN\n"
+        "    RAISE EXCEPTION 'the history changed since the plan was made'\n"
+        f"      USING ERRCODE = '40001', CONSTRAINT = '{HISTORY_MOVED}';\n"
+        "  END IF;"
+    )
+
+
+def _digest(applied: Sequence[AppliedRow]) -> str:
+    rows = sorted((row.version, row.checksum or "") for row in applied)
+    text = ",".join(f"{version} {checksum}" for version, checksum in rows)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _do(body: str) -> str:
+    """Wrap plpgsql statements, in a dollar quote that nothing inside can end."""
+    tag = "neuron_schema"
+    while f"${tag}$" in body:
+        tag += "_"
+    return f"DO ${tag}$\nBEGIN\n  {body}\nEND\n${tag}$"

@@ -1,0 +1,251 @@
+"""The run lock, what a session is set to, and when to try again.
+
+Nobody waits inside PostgreSQL for the run lock: a blocked waiter holds a snapshot, and CREATE
+INDEX CONCURRENTLY waits for snapshots, so that both would wait for each other
+(https://github.com/flyway/flyway/issues/1654). A failed try ends its transaction and sleeps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from neuron_schema.quoting import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from neuron_schema.history import Fetch, HistoryTable
+    from neuron_schema.model import ServerFacts
+
+RUN_LOCK = "neuron_schema_run_lock"
+"""The constraint name under which the server tells that another run holds the run lock."""
+
+_FIRST_DELAY_S = 0.05
+_LONGEST_DELAY_S = 2.0
+_TRANSACTION_TIMEOUT_SINCE = 170000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """What a step's session is set to.
+
+    Attributes:
+        search_path: As the session had it at connect, or as the settings say.
+        role: The role that steps run as, or None for the login role.
+        lock_timeout: Seconds a statement waits for a lock in one attempt.
+        statement_timeout: Seconds a statement may take; 0 for no limit.
+    """
+
+    search_path: str
+    role: str | None = None
+    lock_timeout: float = 2.0
+    statement_timeout: float = 0.0
+
+
+def run_lock_key(table: HistoryTable) -> int:
+    """Return the advisory lock's 64-bit key; PostgreSQL keeps it apart by database itself.
+
+    https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS
+    """
+    digest = hashlib.sha256(f"neuron_schema run {table.qualified}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def operation_lock_key(table: HistoryTable) -> int:
+    """Return the key that a session holds while an operation that commits on its own runs.
+
+    The run lock dies with its runner's connection; the operation's backend may live on for a
+    moment, and this key tells so.
+    """
+    digest = hashlib.sha256(f"neuron_schema operation {table.qualified}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def guard_sql(key: int) -> str:
+    """Return SQL that takes the run lock for this transaction, or raises 55P03 at once.
+
+    A statement that raises, rather than one that answers false, lets a whole step go out
+    without waiting for the answer.
+    """
+    return (
+        "DO $neuron_schema$\nBEGIN\n"
+        f"  IF NOT pg_catalog.pg_try_advisory_xact_lock({key}) THEN\n"
+        "    RAISE EXCEPTION 'another run holds the run lock'\n"
+        f"      USING ERRCODE = '55P03', CONSTRAINT = '{RUN_LOCK}';\n"
+        "  END IF;\nEND\n$neuron_schema$"
+    )
+
+
+def settings_sql(settings: SessionSettings, facts: ServerFacts, *, transactional: bool) -> str:
+    """Return one SELECT that sets a session for a step.
+
+    Args:
+        transactional: For the transaction only, with ``lock_timeout``; else for the session
+            and without one: a lock timeout in CREATE INDEX CONCURRENTLY leaves an invalid index.
+    """
+    values = {
+        "search_path": settings.search_path,
+        "lock_timeout": _milliseconds(settings.lock_timeout) if transactional else "0",
+        "statement_timeout": _milliseconds(settings.statement_timeout) if transactional else "0",
+        "idle_in_transaction_session_timeout": "0",
+        "standard_conforming_strings": "on",
+    }
+    if facts.version_num >= _TRANSACTION_TIMEOUT_SINCE:
+        values["transaction_timeout"] = "0"
+    if _can_check_connection(facts):
+        # Without it a killed runner's statement goes on, and keeps its locks, until it ends.
+        values["client_connection_check_interval"] = "2000"
+    if settings.role is not None:
+        values["role"] = settings.role
+    local = "true" if transactional else "false"
+    calls = (
+        f"pg_catalog.set_config({literal(name)}, {literal(value)}, {local})"
+        for name, value in values.items()
+    )
+    return "SELECT " + ",\n  ".join(calls)
+
+
+def guardian_sql(facts: ServerFacts) -> str:
+    """Return a SELECT that lets a transaction hold the run lock idle for as long as it takes."""
+    names = ["idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"]
+    if facts.version_num >= _TRANSACTION_TIMEOUT_SINCE:
+        names.append("transaction_timeout")
+    return "SELECT " + ", ".join(
+        f"pg_catalog.set_config('{name}', '0', true)" for name in names
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))
+
+
+def _can_check_connection(facts: ServerFacts) -> bool:
+    """Whether the server's platform can tell that a client has gone.
+
+    https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL
+    """
+    build = facts.version.lower()
+    return not any(word in build for word in ("mingw", "visual c++", "msvc", "windows"))
+
+
+class Deadline:
+    """Counts attempts and says how long to sleep before the next one.
+
+    Args:
+        limit_s: Seconds from now until no further attempt is made.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._ends = time.monotonic() + limit_s
+        self.attempts = 0
+
+    def delay(self) -> float | None:
+        """Return seconds to sleep before the next attempt, or None when time is up.
+
+        Full jitter: runs that failed together do not come back together.
+        """
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            return None
+        self.attempts += 1
+        ceiling = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(self.attempts, 16))
+        return min(left, random.uniform(_FIRST_DELAY_S / 2, ceiling))  # noqa: S311 - no secret
+
+
+def holder_of(fetch: Fetch, key: int) -> str | None:
+    """Describe the session that holds an advisory lock, or return None.
+
+    https://www.postgresql.org/docs/current/view-pg-locks.html
+    """
+    unsigned = key & 0xFFFFFFFFFFFFFFFF
+    rows = fetch(
+        f"""SELECT {_SESSION} FROM pg_catalog.pg_locks l
+  JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+   AND l.classid = {unsigned >> 32} AND l.objid = {unsigned & 0xFFFFFFFF}"""
+    )
+    return describe_session(rows[0]) if rows else None
+
+
+def blockers_of(fetch: Fetch, pid: int) -> str | None:
+    """Describe the sessions that a backend waits for, or return None.
+
+    https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION
+    """
+    rows = fetch(
+        f"SELECT {_SESSION} FROM pg_catalog.pg_stat_activity a "
+        f"WHERE a.pid = ANY (pg_catalog.pg_blocking_pids({pid}))"
+    )
+    return "; ".join(describe_session(row) for row in rows) if rows else None
+
+
+_SESSION = (
+    "a.pid, a.usename, a.application_name, a.state, "
+    "EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::float8, "
+    "pg_catalog.left(a.query, 200)"
+)
+
+
+def describe_session(row: Any) -> str:
+    """Return a row of ``pg_stat_activity`` as a sentence."""
+    pid, user, application, state, age, query = row
+    text = f"pid {pid}"
+    text += f" ({', '.join(part for part in (user, application, state) if part)})"
+    if age is not None:
+        text += f", in its transaction for {age:.0f} s"
+    if query:
+        text += f": {' '.join(query.split())}"
+    return text
+
+
+class BlockerWatch:
+    """Look from a second connection at what a backend waits for, while it waits.
+
+    Afterwards nobody knows any more: the error of ``lock_timeout`` names no session.
+
+    Args:
+        connect: Opens a connection; returns its ``fetch`` and a function that closes it.
+        pid: The backend to look at.
+    """
+
+    INTERVAL_S = 0.1
+
+    def __init__(self, connect: Callable[[], tuple[Fetch, Callable[[], None]]], pid: int) -> None:
+        self._connect = connect
+        self._pid = pid
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="neuron-schema-blockers", daemon=True)
+        self.seen: str | None = None
+
+    def __enter__(self) -> BlockerWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        try:
+            fetch, close = self._connect()
+        except Exception:  # noqa: BLE001 - a second connection is a convenience, not a need
+            return
+        try:
+            while not self._stop.wait(self.INTERVAL_S):
+                self.seen = blockers_of(fetch, self._pid) or self.seen
+        except Exception:  # noqa: BLE001 - as above
+            return
+        finally:
+            close()

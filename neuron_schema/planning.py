@@ -1,0 +1,330 @@
+"""Decide what a run does. Pure: values in, values out, no database and no files.
+
+``statuses`` compares versions with the history; ``select_up`` and ``select_down`` say which
+versions a target means and refuse what must not run; ``make_plan`` puts their SQL into a ``Plan``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neuron_schema.errors import HistoryConflict, IrreversibleVersion, TargetError
+from neuron_schema.model import Direction, MigrationStatus, Plan, Status, Step, VersionInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from neuron_schema.model import AppliedRow, Migration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The versions that a run takes, in the order in which they run."""
+
+    direction: Direction
+    infos: tuple[VersionInfo, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def statuses(
+    infos: Sequence[VersionInfo], applied: Sequence[AppliedRow]
+) -> tuple[MigrationStatus, ...]:
+    """Return how every version stands, in the order of their numbers."""
+    rows = {row.number: row for row in applied}
+    newest_file = max((info.number for info in infos), default=0)
+    lines = {info.number: _status_of(info, rows.get(info.number)) for info in infos}
+    for number, row in rows.items():
+        if number not in lines:
+            lines[number] = MigrationStatus(
+                version=row.version,
+                name=row.name,
+                applied_at=row.applied_at,
+                status=Status.AHEAD if number > newest_file else Status.MISSING,
+                checksum=row.checksum,
+            )
+    return tuple(line for _, line in sorted(lines.items()))
+
+
+def _status_of(info: VersionInfo, row: AppliedRow | None) -> MigrationStatus:
+    if row is None:
+        status = Status.PENDING
+    elif row.checksum is not None and row.checksum != info.checksum:
+        status = Status.MODIFIED
+    else:
+        status = Status.APPLIED
+    return MigrationStatus(
+        version=info.version,
+        name=info.name,
+        applied_at=row.applied_at if row else None,
+        status=status,
+        description=info.description,
+        checksum=row.checksum if row else info.checksum,
+        renamed_from=row.name if row and row.name != info.name else None,
+    )
+
+
+def conflicts(
+    infos: Sequence[VersionInfo],
+    applied: Sequence[AppliedRow],
+    *,
+    allow_out_of_order: bool = False,
+    up_to: int | None = None,
+) -> HistoryConflict | None:
+    """Return what forbids going up, as one error that names every version concerned, or None.
+
+    Args:
+        allow_out_of_order: Let pending versions older than the newest applied one pass.
+        up_to: Leave pending versions above this number out of account.
+    """
+    lines: list[str] = []
+    fixes: list[str] = []
+    checksums = {info.number: info.checksum for info in infos}
+    newest = max((row.number for row in applied), default=0)
+    all_statuses = statuses(infos, applied)
+    modified = [line for line in all_statuses if line.status is Status.MODIFIED]
+    missing = [line for line in all_statuses if line.status is Status.MISSING]
+    late = [
+        line
+        for line in all_statuses
+        if line.status is Status.PENDING
+        and int(line.version) < newest
+        and (up_to is None or int(line.version) <= up_to)
+    ]
+    for line in modified:
+        recorded, now = line.checksum or "", checksums[int(line.version)]
+        lines.append(
+            f"{_label(line)} was modified after it was applied "
+            f"(recorded checksum {recorded[:12]}, now {now[:12]})"
+        )
+    for line in missing:
+        lines.append(f"{_label(line)} is missing: it is applied, but there is no file")
+    if modified or missing:
+        fixes.append("restore the files from version control, and put changes into a new version")
+    if late and not allow_out_of_order:
+        for line in late:
+            lines.append(
+                f"{_label(line)} is out of order: it is pending, but {newest} is applied already"
+            )
+        fixes.append("give it the next number, or run with --allow-out-of-order")
+    if not lines:
+        return None
+    return HistoryConflict("; ".join(lines), remedy="; ".join(fixes))
+
+
+def select_up(
+    infos: Sequence[VersionInfo],
+    applied: Sequence[AppliedRow],
+    *,
+    to: str | None = None,
+    count: int | None = None,
+    allow_out_of_order: bool = False,
+) -> Selection:
+    """Return the pending versions that a target means.
+
+    Args:
+        to: Up to and including this version; None for all.
+        count: At most so many; None for all.
+        allow_out_of_order: Let versions older than the newest applied one pass.
+
+    Raises:
+        TargetError: no such version; both ``to`` and ``count``; ``count`` below 1.
+        HistoryConflict: an applied version was modified or is missing, or a pending one is out
+            of order.
+    """
+    _check_target(to, count)
+    limit = find_version(infos, to).number if to is not None else None
+    conflict = conflicts(infos, applied, allow_out_of_order=allow_out_of_order, up_to=limit)
+    if conflict:
+        raise conflict
+    done = {row.number for row in applied}
+    pending = [
+        info
+        for info in infos
+        if info.number not in done and (limit is None or info.number <= limit)
+    ]
+    return Selection(
+        direction=Direction.UP,
+        infos=tuple(pending[:count]),
+        warnings=_warnings(infos, applied),
+    )
+
+
+def select_down(
+    infos: Sequence[VersionInfo],
+    applied: Sequence[AppliedRow],
+    *,
+    to: str | None = None,
+    count: int | None = None,
+) -> Selection:
+    """Return the applied versions that a target rolls back, newest first.
+
+    Args:
+        to: Keep this version and what is older; "0" keeps nothing.
+        count: So many; without ``to`` and ``count`` one.
+
+    Raises:
+        TargetError: ``to`` is not applied; both ``to`` and ``count``; ``count`` below 1.
+        HistoryConflict: there is no file for a version to roll back.
+    """
+    _check_target(to, count)
+    rows = sorted(applied, key=lambda row: row.number, reverse=True)
+    if to is not None:
+        keep = target_number(to)
+        if keep and keep not in {row.number for row in rows}:
+            raise TargetError(
+                f"version {to} is not applied",
+                remedy="applied: "
+                + (", ".join(row.version for row in reversed(rows)) or "none")
+                + "; 0 rolls back all of them",
+            )
+        rows = [row for row in rows if row.number > keep]
+    else:
+        rows = rows[: 1 if count is None else count]
+    files = {info.number: info for info in infos}
+    without_file = [row for row in rows if row.number not in files]
+    if without_file:
+        raise HistoryConflict(
+            "no file to roll back "
+            + ", ".join(f"{row.version}_{row.name}" for row in reversed(without_file)),
+            remedy="run this from the code that applied it, or restore the file",
+        )
+    chosen = [_as_recorded(files[row.number], row) for row in rows]
+    return Selection(
+        direction=Direction.DOWN,
+        infos=tuple(chosen),
+        warnings=tuple(
+            f"{info.label} was modified after it was applied; its present `down` runs"
+            for info, row in zip(chosen, rows, strict=True)
+            if row.checksum is not None and row.checksum != info.checksum
+        ),
+    )
+
+
+def select_range(infos: Sequence[VersionInfo], start: str, end: str) -> Selection:
+    """Return what leads from ``start`` applied to ``end`` applied; "0" means nothing applied.
+
+    Raises:
+        TargetError: no such version.
+    """
+    first, last = (
+        0 if target_number(target) == 0 else find_version(infos, target).number
+        for target in (start, end)
+    )
+    if first <= last:
+        chosen = [info for info in infos if first < info.number <= last]
+        return Selection(direction=Direction.UP, infos=tuple(chosen))
+    chosen = [info for info in reversed(infos) if last < info.number <= first]
+    return Selection(direction=Direction.DOWN, infos=tuple(chosen))
+
+
+def make_plan(
+    selection: Selection, migrations: Iterable[Migration], applied: Sequence[AppliedRow]
+) -> Plan:
+    """Return the plan that runs a selection.
+
+    Args:
+        selection: What ``select_up`` or ``select_down`` returned.
+        migrations: At least the versions of the selection, with their SQL.
+        applied: The history that the selection was made for.
+
+    Raises:
+        IrreversibleVersion: a version to roll back declares itself irreversible.
+    """
+    by_number = {migration.number: migration for migration in migrations}
+    chosen = [(info, by_number[info.number]) for info in selection.infos]
+    if selection.direction is Direction.DOWN:
+        _refuse_irreversible([migration for _, migration in chosen])
+    steps = tuple(
+        Step(
+            version=info.version,
+            name=migration.name,
+            description=migration.description,
+            direction=selection.direction,
+            checksum=migration.checksum,
+            statements=migration.up_statements
+            if selection.direction is Direction.UP
+            else migration.down_statements,
+            path=migration.path,
+        )
+        for info, migration in chosen
+    )
+    return Plan(
+        direction=selection.direction,
+        steps=steps,
+        applied=tuple(applied),
+        warnings=selection.warnings,
+    )
+
+
+def find_version(infos: Sequence[VersionInfo], target: str) -> VersionInfo:
+    """Return the version that a target names; "2" means "002".
+
+    Raises:
+        TargetError: there is none.
+    """
+    number = target_number(target)
+    for info in infos:
+        if info.number == number:
+            return info
+    raise TargetError(
+        f"there is no version {target}",
+        remedy=f"versions: {', '.join(info.version for info in infos) or 'none'}",
+    )
+
+
+def target_number(target: str) -> int:
+    """Return a target as a number; 0 means before the first version.
+
+    Raises:
+        TargetError: it is not in digits.
+    """
+    if not (target.isascii() and target.isdigit()):
+        raise TargetError(
+            f"{target!r} is no version", remedy="a target is a number, such as 3 or 003"
+        )
+    return int(target)
+
+
+def _refuse_irreversible(migrations: Sequence[Migration]) -> None:
+    final = [migration for migration in migrations if migration.irreversible is not None]
+    if final:
+        raise IrreversibleVersion(
+            "; ".join(f"{one.label} is irreversible: {one.irreversible}" for one in final),
+            where=final[0].path,
+            remedy="stop above it, with its number as the target, or go forward with a new version",
+        )
+
+
+def _check_target(to: str | None, count: int | None) -> None:
+    if to is not None and count is not None:
+        raise TargetError("a target and --count together", remedy="give one of them")
+    if count is not None and count < 1:
+        raise TargetError(f"--count {count} is below 1", remedy="give 1 or more")
+
+
+def _warnings(infos: Sequence[VersionInfo], applied: Sequence[AppliedRow]) -> tuple[str, ...]:
+    sentences: list[str] = []
+    for line in statuses(infos, applied):
+        if line.status is Status.AHEAD:
+            sentences.append(f"the database is ahead of this code: {_label(line)} is applied")
+        elif line.renamed_from is not None:
+            sentences.append(f"{_label(line)} was applied under the name {line.renamed_from}")
+    return tuple(sentences)
+
+
+def _as_recorded(info: VersionInfo, row: AppliedRow) -> VersionInfo:
+    """Return the version spelled as the history spells it: that row is to be deleted."""
+    if info.version == row.version:
+        return info
+    return VersionInfo(
+        version=row.version,
+        name=info.name,
+        description=info.description,
+        checksum=info.checksum,
+        path=info.path,
+    )
+
+
+def _label(line: MigrationStatus) -> str:
+    return f"{line.version}_{line.name}"
