@@ -135,12 +135,11 @@ def locate(versions: str | os.PathLike[str]) -> Path:
         return path.resolve()
     text = os.fspath(versions)
     if isinstance(versions, str) and all(part.isidentifier() for part in text.split(".")):
-        # Not importlib.resources: it imports more, and needs no directory.
-        from importlib.util import find_spec
+        # The package's own __path__, not its spec's: an editable install may set it elsewhere.
+        from importlib import import_module
 
-        with contextlib.suppress(ImportError, AttributeError, ValueError):
-            spec = find_spec(text)
-            for location in (spec.submodule_search_locations or ()) if spec else ():
+        with contextlib.suppress(ImportError):
+            for location in getattr(import_module(text), "__path__", ()):
                 if Path(location).is_dir():
                     return Path(location).resolve()
     raise VersionError(

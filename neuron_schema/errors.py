@@ -38,7 +38,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from neuron_schema.model import Report
 
 
 class NeuronSchemaError(Exception):
@@ -48,6 +51,9 @@ class NeuronSchemaError(Exception):
         message: What is so, with the names.
         remedy: What mends it, as a command or an edit where there is one.
         where: The place, as ``file:line`` or the version concerned.
+
+    Attributes:
+        report: What the run had done until then, on an error that ended one.
     """
 
     code: ClassVar[str] = "NS000"
@@ -60,6 +66,7 @@ class NeuronSchemaError(Exception):
         self.message = message
         self.remedy = remedy
         self.where = where
+        self.report: Report | None = None
 
     def __str__(self) -> str:
         parts = [f"{self.code}: {self.message}"]

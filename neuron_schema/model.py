@@ -39,6 +39,7 @@ class Outcome(enum.StrEnum):
 
     APPLIED = "applied"
     ROLLED_BACK = "rolled back"
+    ALREADY = "done by another run"
     FAILED = "failed"
     NOT_RUN = "not run"
 

@@ -1,0 +1,198 @@
+"""What a PostgreSQL error means for a run, told by its SQLSTATE and never by its text.
+
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import errors as pg
+
+from neuron_schema.canonical import leading_words
+from neuron_schema.errors import (
+    ConnectionFailed,
+    ExtensionMissing,
+    LockTimeout,
+    NeuronSchemaError,
+    PrivilegeMissing,
+    ReadOnlyServer,
+    ServerUnsupported,
+    StatementFailed,
+)
+from neuron_schema.history import HISTORY_MOVED
+from neuron_schema.locking import RUN_LOCK
+
+if TYPE_CHECKING:
+    from neuron_schema.model import Step
+
+_EXCERPT = 200
+
+
+class Cause(enum.Enum):
+    """Why an attempt failed, as far as it decides what comes next."""
+
+    RUN_LOCK_HELD = enum.auto()
+    HISTORY_MOVED = enum.auto()
+    LOCK_NOT_GRANTED = enum.auto()
+    CONNECTION_LOST = enum.auto()
+    NO_CONNECTION_FREE = enum.auto()
+    STATEMENT = enum.auto()
+
+
+class AttemptFailed(Exception):  # noqa: N818 - it never leaves the package
+    """One attempt at a step failed.
+
+    Attributes:
+        error: What psycopg raised.
+        index: The position of the statement in what was sent, None where none was reached.
+        lost: The connection is gone, so that the outcome is unknown.
+        blockers: The sessions it waited for, where that was seen.
+    """
+
+    def __init__(
+        self,
+        error: psycopg.Error,
+        *,
+        index: int | None = None,
+        lost: bool = False,
+        blockers: str | None = None,
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.index = index
+        self.lost = lost
+        self.blockers = blockers
+
+    @property
+    def cause(self) -> Cause:
+        """Return what the error means."""
+        return cause_of(self.error, lost=self.lost)
+
+
+def original(error: BaseException) -> psycopg.Error | None:
+    """Return the psycopg error behind one that SQLAlchemy wrapped, or None."""
+    if isinstance(error, psycopg.Error):
+        return error
+    inner = getattr(error, "orig", None)
+    return inner if isinstance(inner, psycopg.Error) else None
+
+
+def cause_of(error: psycopg.Error, *, lost: bool) -> Cause:
+    """Return what an error means for the attempt."""
+    constraint = error.diag.constraint_name
+    if isinstance(error, pg.LockNotAvailable) and constraint == RUN_LOCK:
+        return Cause.RUN_LOCK_HELD
+    if isinstance(error, pg.SerializationFailure) and constraint == HISTORY_MOVED:
+        return Cause.HISTORY_MOVED
+    if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected | pg.SerializationFailure):
+        return Cause.LOCK_NOT_GRANTED
+    if isinstance(error, pg.TooManyConnections | pg.CannotConnectNow):
+        return Cause.NO_CONNECTION_FREE
+    if lost or isinstance(error, _LOST):
+        return Cause.CONNECTION_LOST
+    return Cause.STATEMENT
+
+
+_LOST = (
+    pg.AdminShutdown,
+    pg.CrashShutdown,
+    pg.ConnectionException,
+    pg.ConnectionFailure,
+    pg.ConnectionDoesNotExist,
+    pg.IdleInTransactionSessionTimeout,
+    pg.IdleSessionTimeout,
+)
+
+
+def connection_error(error: BaseException) -> ConnectionFailed | None:
+    """Return our error for one that came instead of a connection, or None for another kind."""
+    cause = original(error)
+    if cause is None or not isinstance(cause, psycopg.OperationalError):
+        return None
+    message = " ".join(str(cause).split())
+    return ConnectionFailed(
+        f"cannot connect: {message}",
+        remedy="check that the server runs, and the address: host, port, database, user, password",
+    )
+
+
+def step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSchemaError:
+    """Return the error a user sees for a step that failed for good.
+
+    Args:
+        sql: The author's statement that failed, or None where it was one of our own.
+    """
+    error = failed.error
+    text = _message(error, step, sql)
+    if isinstance(error, pg.InsufficientPrivilege):
+        return PrivilegeMissing(
+            text,
+            where=step.path,
+            remedy="grant the role what is missing, or set `role` in [tool.neuron_schema] to one "
+            "that has it",
+        )
+    if isinstance(error, pg.ReadOnlySqlTransaction):
+        return ReadOnlyServer(
+            text,
+            where=step.path,
+            remedy="connect to the primary, or unset default_transaction_read_only",
+        )
+    if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected):
+        return LockTimeout(
+            text + (f"; blocked by {failed.blockers}" if failed.blockers else ""),
+            where=step.path,
+            remedy="end the blocking session (SELECT pg_terminate_backend(pid)) or run again when "
+            "it is done; lock_timeout and deadline are settings",
+        )
+    if isinstance(error, pg.FeatureNotSupported | pg.UndefinedFile) and _creates_extension(sql):
+        return ExtensionMissing(
+            text,
+            where=step.path,
+            remedy="install the extension's package on the server (pgvector on Debian: "
+            "postgresql-<major>-pgvector); the embedded server has vector and uuid-ossp only",
+        )
+    if isinstance(error, pg.UntranslatableCharacter | pg.CharacterNotInRepertoire):
+        return ServerUnsupported(
+            text, where=step.path, remedy="use a database with the encoding UTF8"
+        )
+    return StatementFailed(
+        text, where=step.path, sqlstate=error.sqlstate, statement=sql, remedy=_remedy(error)
+    )
+
+
+def _creates_extension(sql: str | None) -> bool:
+    return sql is not None and leading_words(sql, 2) == ("CREATE", "EXTENSION")
+
+
+def _remedy(error: psycopg.Error) -> str:
+    hint = error.diag.message_hint
+    advice = "correct the version and run again; it was rolled back and is still pending"
+    return f"{hint} ({advice})" if hint else advice
+
+
+def _message(error: psycopg.Error, step: Step, sql: str | None) -> str:
+    reason = error.diag.message_primary or " ".join(str(error).split())
+    text = f"{step.label} ({step.direction.value}): {reason}"
+    if error.sqlstate:
+        text += f" (SQLSTATE {error.sqlstate})"
+    if error.diag.message_detail:
+        text += f"; {error.diag.message_detail}"
+    if sql is not None:
+        text += f"; in: {_excerpt(sql, error.diag.statement_position)}"
+    return text
+
+
+def _excerpt(sql: str, position: str | None) -> str:
+    """Return the statement's beginning, or the line in which PostgreSQL saw the error."""
+    if position and position.isdigit() and 0 < int(position) <= len(sql):
+        start = sql.rfind("\n", 0, int(position) - 1) + 1
+        end = sql.find("\n", start)
+        line = sql[start : end if end != -1 else None].strip()
+        if start:
+            number = sql.count("\n", 0, start) + 1
+            return f"line {number}: {line[:_EXCERPT]}"
+    text = " ".join(sql.split())
+    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 3] + "..."

@@ -1,0 +1,426 @@
+"""The runner: a ``Plan`` becomes ``engine.begin()`` blocks, and listeners are told.
+
+What may run is decided in ``planning``; how one step runs stands in ``steps``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from neuron_schema import planning
+from neuron_schema.connections import check_engine, look_through
+from neuron_schema.discovery import VersionSet
+from neuron_schema.errors import DirectAddressNeeded, HistoryConflict, NeuronSchemaError
+from neuron_schema.history import HistoryTable, Look
+from neuron_schema.locking import SessionSettings
+from neuron_schema.model import (
+    AppliedRow,
+    Direction,
+    Event,
+    Migration,
+    MigrationStatus,
+    Outcome,
+    Plan,
+    PlanMade,
+    Report,
+    Status,
+    Step,
+    StepEnded,
+    StepReport,
+    StepStarted,
+    StepWaiting,
+)
+from neuron_schema.planning import Selection
+from neuron_schema.script import step_sql
+from neuron_schema.steps import HistoryMoved, StepContext, run_step
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+Listener: TypeAlias = Callable[[Event], None]
+
+
+class MigrationRunner:
+    """Apply versions to an engine's database, and roll them back.
+
+    It keeps nothing between calls but its arguments, and may be used from several threads and
+    processes at once: every version runs once.
+
+    Args:
+        engine: A synchronous engine on psycopg 3, with any pool and isolation level.
+        versions: A directory, or the name of an importable package.
+        history_table: Name of the history table.
+        history_schema: Its schema; None for the session's current schema.
+        search_path: Set in every step; None for what the session has at connect.
+        role: ``SET LOCAL ROLE`` in every step.
+        lock_timeout: Seconds a statement waits for a lock in one attempt.
+        statement_timeout: Seconds a statement may take; 0 for no limit.
+        deadline: Seconds after which waiting for locks and for the server is given up.
+        allow_out_of_order: Let pending versions older than the newest applied one run.
+        direct_engine: An engine past a pooler, for operations that commit on their own.
+        listeners: Called with every event of a run, in order.
+        cache_directory: Where checksums of unchanged files are remembered; None for nowhere.
+
+    Raises:
+        DriverUnsupported: the engine is not a synchronous one on psycopg 3.
+        VersionError: there is no such directory or package, or a file in it is misnamed.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        versions: str | os.PathLike[str] = "versions",
+        *,
+        history_table: str = "neuron_migrations",
+        history_schema: str | None = None,
+        search_path: str | None = None,
+        role: str | None = None,
+        lock_timeout: float = 2.0,
+        statement_timeout: float = 0.0,
+        deadline: float = 600.0,
+        allow_out_of_order: bool = False,
+        direct_engine: Engine | None = None,
+        listeners: Sequence[Listener] = (),
+        cache_directory: Path | None = None,
+    ) -> None:
+        self._engine = check_engine(engine)
+        self._direct = check_engine(direct_engine) if direct_engine is not None else None
+        self._versions = VersionSet(versions, cache_directory=cache_directory)
+        self._table = HistoryTable(name=history_table, schema=history_schema)
+        self._search_path = search_path
+        self._role = role
+        self._lock_timeout = lock_timeout
+        self._statement_timeout = statement_timeout
+        self._deadline = deadline
+        self._allow_out_of_order = allow_out_of_order
+        self._listeners = tuple(listeners)
+
+    def get_status(self) -> list[MigrationStatus]:
+        """Return how every version stands, ordered by number. Writes nothing.
+
+        Raises:
+            VersionError: a version module is invalid.
+            ConnectionFailed: the server does not answer.
+        """
+        return list(planning.statuses(self._versions.infos(), self._look().applied))
+
+    def get_pending(self) -> list[Migration]:
+        """Return the versions that are not applied, with their SQL. Writes nothing."""
+        return self._with_status(Status.PENDING)
+
+    def get_applied(self) -> list[Migration]:
+        """Return the applied versions that have a file, with their SQL. Writes nothing."""
+        return self._with_status(Status.APPLIED, Status.MODIFIED)
+
+    def up(self, to: str | None = None, *, count: int | None = None) -> Report:
+        """Apply pending versions, each in a transaction of its own.
+
+        Args:
+            to: Up to and including this version; None for all.
+            count: At most so many.
+
+        Raises:
+            TargetError: no such version, or ``to`` and ``count`` together.
+            HistoryConflict: an applied version was modified or is missing, or a pending one is
+                out of order. Nothing was run.
+            StatementFailed: PostgreSQL refused a statement. That version was rolled back, the
+                ones before it stay applied; the error's ``report`` tells.
+            LockNotObtained: a lock was not granted until the deadline.
+            ServerUnavailable: the server cannot be reached or used.
+        """
+        return self._run(
+            lambda look: planning.select_up(
+                self._versions.infos(),
+                look.applied,
+                to=to,
+                count=count,
+                allow_out_of_order=self._allow_out_of_order,
+            )
+        )
+
+    def down(self, to: str | None = None, *, count: int | None = None) -> Report:
+        """Roll applied versions back, newest first.
+
+        Args:
+            to: Keep this version and what is older; "0" keeps nothing.
+            count: So many; without ``to`` and ``count`` one.
+
+        Raises:
+            TargetError: ``to`` is not applied.
+            IrreversibleVersion: one of them cannot be rolled back. Nothing was run.
+            HistoryConflict: one of them has no file. Nothing was run.
+            StatementFailed, LockNotObtained, ServerUnavailable: as for ``up``.
+        """
+        return self._run(
+            lambda look: planning.select_down(
+                self._versions.infos(), look.applied, to=to, count=count
+            )
+        )
+
+    def reset(self) -> Report:
+        """Roll all applied versions back; the history table stays, empty.
+
+        Raises:
+            NeuronSchemaError: what ``down`` raises.
+        """
+        return self.down(to="0")
+
+    def plan(
+        self,
+        direction: Direction | str = Direction.UP,
+        *,
+        to: str | None = None,
+        count: int | None = None,
+    ) -> tuple[Plan, Look]:
+        """Return what ``up`` or ``down`` would do now, and the look it is based on.
+
+        Writes nothing.
+
+        Raises:
+            NeuronSchemaError: what ``up`` or ``down`` raises before it runs anything.
+        """
+        look = self._look()
+        if Direction(direction) is Direction.UP:
+            selection = planning.select_up(
+                self._versions.infos(),
+                look.applied,
+                to=to,
+                count=count,
+                allow_out_of_order=self._allow_out_of_order,
+            )
+        else:
+            selection = planning.select_down(
+                self._versions.infos(), look.applied, to=to, count=count
+            )
+        return self._plan(selection, look), look
+
+    def dry_run(self, direction: Direction | str = Direction.UP) -> list[str]:
+        """Return the SQL that ``up()`` or ``down()`` would run now, in order. Writes nothing.
+
+        Raises:
+            NeuronSchemaError: what ``up`` or ``down`` raises before it runs anything.
+        """
+        plan, look = self.plan(direction)
+        return [
+            sql
+            for index, step in enumerate(plan.steps)
+            for sql in step_sql(step, look.table, create=not look.exists and index == 0)
+        ]
+
+    def session_settings(self, look: Look) -> SessionSettings:
+        """Return what the session of every step is set to."""
+        return SessionSettings(
+            search_path=self._search_path
+            if self._search_path is not None
+            else look.facts.search_path,
+            role=self._role,
+            lock_timeout=self._lock_timeout,
+            statement_timeout=self._statement_timeout,
+        )
+
+    def _with_status(self, *wanted: Status) -> list[Migration]:
+        infos = self._versions.infos()
+        numbers = {
+            int(line.version)
+            for line in planning.statuses(infos, self._look().applied)
+            if line.status in wanted
+        }
+        return list(self._versions.migrations([one for one in infos if one.number in numbers]))
+
+    def _look(self) -> Look:
+        return look_through(self._engine, self._table)
+
+    def _plan(self, selection: Selection, look: Look) -> Plan:
+        migrations = self._versions.migrations(selection.infos)
+        return planning.make_plan(selection, migrations, look.applied)
+
+    def _run(self, select: Callable[[Look], Selection]) -> Report:
+        """Look, plan, run; look and plan anew whenever another run changed the history."""
+        look = self._look()
+        selection = select(look)
+        run = _Run(self._plan(selection, look), self._listeners)
+        while True:
+            run.announce()
+            self._check_direct(run.plan, look)
+            try:
+                for step in run.remaining():
+                    self._step(run, step, look)
+                    look = _after(look, step)
+            except HistoryMoved as moved:
+                seen, look = look, self._look()
+                run.settle(look, confirmed=moved.unsure)
+                if look == seen:
+                    raise run.failed(_unexplained(look)) from None
+                if run.plan.direction is Direction.UP:
+                    self._recheck(look)
+                run.replan(look)
+                continue
+            except NeuronSchemaError as error:
+                raise run.failed(error) from error.__cause__
+            return run.report()
+
+    def _step(self, run: _Run, step: Step, look: Look) -> None:
+        run.started(step)
+        context = StepContext(
+            engine=self._engine,
+            direct=self._direct or self._engine,
+            look=look,
+            settings=self.session_settings(look),
+            deadline_s=self._deadline,
+            waiting=run.waiting,
+        )
+        run_step(step, context)
+        run.ended(Outcome.APPLIED if step.direction is Direction.UP else Outcome.ROLLED_BACK)
+
+    def _recheck(self, look: Look) -> None:
+        conflict = planning.conflicts(
+            self._versions.infos(), look.applied, allow_out_of_order=True
+        )
+        if conflict:
+            raise conflict
+
+    def _check_direct(self, plan: Plan, look: Look) -> None:
+        """Refuse, before anything runs, operations that a pooler would break."""
+        alone = [step for step in plan.steps if not step.transactional]
+        if not alone:
+            return
+        pooled = (
+            look_through(self._direct, self._table).facts.through_pooler
+            if self._direct is not None
+            else look.facts.through_pooler
+        )
+        if pooled:
+            raise DirectAddressNeeded(
+                f"{', '.join(step.label for step in alone)}: an operation that commits on its own "
+                "cannot run through a pooler in transaction mode",
+                remedy="give the server's own address with --direct-url (direct_engine=)",
+            )
+
+
+class _Run:
+    """What has been done of a run so far."""
+
+    def __init__(self, plan: Plan, listeners: Sequence[Listener]) -> None:
+        self.plan = plan
+        self._listeners = listeners
+        self._done: list[StepReport] = []
+        self._current: Step | None = None
+        self._began = 0.0
+
+    def announce(self) -> None:
+        self._tell(PlanMade(plan=self.plan))
+
+    def remaining(self) -> tuple[Step, ...]:
+        return self.plan.steps
+
+    def started(self, step: Step) -> None:
+        self._current, self._began = step, time.monotonic()
+        self._tell(StepStarted(step=step, index=len(self._done), total=self._total()))
+
+    def waiting(self, reason: str, delay_s: float) -> None:
+        if self._current is not None:
+            self._tell(StepWaiting(step=self._current, reason=reason, delay_s=delay_s))
+
+    def ended(self, outcome: Outcome, *, confirmed: bool = False) -> None:
+        if self._current is None:
+            return
+        report = StepReport(
+            step=self._current,
+            outcome=outcome,
+            duration_ms=(time.monotonic() - self._began) * 1000,
+            confirmed=confirmed,
+        )
+        index, total = len(self._done), self._total()
+        self._done.append(report)
+        self._current = None
+        self._tell(StepEnded(report=report, index=index, total=total))
+
+    def settle(self, look: Look, *, confirmed: bool) -> None:
+        """End the step at hand when the history shows that it is done."""
+        if self._current is None or not _is_done(self._current, look.applied):
+            return
+        own = Outcome.APPLIED if self._current.direction is Direction.UP else Outcome.ROLLED_BACK
+        self.ended(own if confirmed else Outcome.ALREADY, confirmed=confirmed)
+
+    def replan(self, look: Look) -> None:
+        """Keep what is still to be done of the versions first chosen.
+
+        Raises:
+            HistoryConflict: a newer version was applied meanwhile to what is to be rolled back.
+        """
+        steps = tuple(step for step in self.plan.steps if not _is_done(step, look.applied))
+        if self.plan.direction is Direction.DOWN and steps:
+            chosen = {int(step.version) for step in steps}
+            newer = [
+                row.version
+                for row in look.applied
+                if row.number > min(chosen) and row.number not in chosen
+            ]
+            if newer:
+                raise self.failed(
+                    HistoryConflict(
+                        f"{', '.join(newer)} was applied by another run meanwhile",
+                        remedy="look at `neuron-schema status` and run again",
+                    )
+                )
+        self.plan = replace(self.plan, steps=steps, applied=look.applied)
+
+    def failed(self, error: NeuronSchemaError) -> NeuronSchemaError:
+        """Return the error with the report of the run on it."""
+        if error.report is None:
+            self.ended(Outcome.FAILED)
+            error.report = self.report()
+        return error
+
+    def report(self) -> Report:
+        done = {report.step.version for report in self._done}
+        rest = tuple(
+            StepReport(step=step, outcome=Outcome.NOT_RUN)
+            for step in self.plan.steps
+            if step.version not in done
+        )
+        return Report(
+            direction=self.plan.direction,
+            steps=(*self._done, *rest),
+            warnings=self.plan.warnings,
+        )
+
+    def _total(self) -> int:
+        done = {report.step.version for report in self._done}
+        return len(done | {step.version for step in self.plan.steps})
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+
+def _is_done(step: Step, applied: Sequence[AppliedRow]) -> bool:
+    present = int(step.version) in {row.number for row in applied}
+    return present is (step.direction is Direction.UP)
+
+
+def _after(look: Look, step: Step) -> Look:
+    """Return the look as it is after a step: the premise of the next one."""
+    rows = tuple(row for row in look.applied if row.number != int(step.version))
+    if step.direction is Direction.UP:
+        rows = (
+            *rows,
+            AppliedRow(
+                version=step.version, name=step.name, applied_at=None, checksum=step.checksum
+            ),
+        )
+    return replace(look, exists=True, applied=rows)
+
+
+def _unexplained(look: Look) -> HistoryConflict:
+    return HistoryConflict(
+        f"the history table {look.table.qualified} reads differently inside a step than outside",
+        remedy="check that --direct-url names the same database, and that no row security or "
+        "other session hides rows of the table",
+    )
