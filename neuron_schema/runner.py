@@ -33,7 +33,6 @@ from neuron_schema.model import (
     StepStarted,
     StepWaiting,
 )
-from neuron_schema.planning import Selection
 from neuron_schema.script import step_sql
 from neuron_schema.steps import HistoryMoved, StepContext, run_step
 
@@ -134,15 +133,7 @@ class MigrationRunner:
             LockNotObtained: a lock was not granted until the deadline.
             ServerUnavailable: the server cannot be reached or used.
         """
-        return self._run(
-            lambda look: planning.select_up(
-                self._versions.infos(),
-                look.applied,
-                to=to,
-                count=count,
-                allow_out_of_order=self._allow_out_of_order,
-            )
-        )
+        return self.run(*self.plan(Direction.UP, to=to, count=count))
 
     def down(self, to: str | None = None, *, count: int | None = None) -> Report:
         """Roll applied versions back, newest first.
@@ -157,11 +148,7 @@ class MigrationRunner:
             HistoryConflict: one of them has no file. Nothing was run.
             StatementFailed, LockNotObtained, ServerUnavailable: as for ``up``.
         """
-        return self._run(
-            lambda look: planning.select_down(
-                self._versions.infos(), look.applied, to=to, count=count
-            )
-        )
+        return self.run(*self.plan(Direction.DOWN, to=to, count=count))
 
     def reset(self) -> Report:
         """Roll all applied versions back; the history table stays, empty.
@@ -198,7 +185,8 @@ class MigrationRunner:
             selection = planning.select_down(
                 self._versions.infos(), look.applied, to=to, count=count
             )
-        return self._plan(selection, look), look
+        migrations = self._versions.migrations(selection.infos)
+        return planning.make_plan(selection, migrations, look.applied), look
 
     def dry_run(self, direction: Direction | str = Direction.UP) -> list[str]:
         """Return the SQL that ``up()`` or ``down()`` would run now, in order. Writes nothing.
@@ -212,6 +200,40 @@ class MigrationRunner:
             for index, step in enumerate(plan.steps)
             for sql in step_sql(step, look.table, create=not look.exists and index == 0)
         ]
+
+    def run(self, plan: Plan, look: Look) -> Report:
+        """Run a plan, one step after the other.
+
+        When another run changes the history meanwhile, what is left of the plan goes on; nothing
+        is run that is not in it.
+
+        Args:
+            plan: What ``plan`` returned.
+            look: The look it is based on.
+
+        Raises:
+            NeuronSchemaError: what ``up`` and ``down`` raise while they run.
+        """
+        run = _Run(plan, self._listeners)
+        while True:
+            run.announce()
+            self._check_direct(run.plan, look)
+            try:
+                for step in run.plan.steps:
+                    self._step(run, step, look)
+                    look = _after(look, step)
+            except HistoryMoved as moved:
+                seen, look = look, self._look()
+                run.settle(look, confirmed=moved.unsure)
+                if look == seen:
+                    raise run.failed(_unexplained(look)) from None
+                if run.plan.direction is Direction.UP:
+                    self._recheck(look)
+                run.replan(look)
+            except NeuronSchemaError as error:
+                raise run.failed(error) from error.__cause__
+            else:
+                return run.report()
 
     def session_settings(self, look: Look) -> SessionSettings:
         """Return what the session of every step is set to."""
@@ -235,35 +257,6 @@ class MigrationRunner:
 
     def _look(self) -> Look:
         return look_through(self._engine, self._table)
-
-    def _plan(self, selection: Selection, look: Look) -> Plan:
-        migrations = self._versions.migrations(selection.infos)
-        return planning.make_plan(selection, migrations, look.applied)
-
-    def _run(self, select: Callable[[Look], Selection]) -> Report:
-        """Look, plan, run; look and plan anew whenever another run changed the history."""
-        look = self._look()
-        selection = select(look)
-        run = _Run(self._plan(selection, look), self._listeners)
-        while True:
-            run.announce()
-            self._check_direct(run.plan, look)
-            try:
-                for step in run.remaining():
-                    self._step(run, step, look)
-                    look = _after(look, step)
-            except HistoryMoved as moved:
-                seen, look = look, self._look()
-                run.settle(look, confirmed=moved.unsure)
-                if look == seen:
-                    raise run.failed(_unexplained(look)) from None
-                if run.plan.direction is Direction.UP:
-                    self._recheck(look)
-                run.replan(look)
-                continue
-            except NeuronSchemaError as error:
-                raise run.failed(error) from error.__cause__
-            return run.report()
 
     def _step(self, run: _Run, step: Step, look: Look) -> None:
         run.started(step)
@@ -315,9 +308,6 @@ class _Run:
 
     def announce(self) -> None:
         self._tell(PlanMade(plan=self.plan))
-
-    def remaining(self) -> tuple[Step, ...]:
-        return self.plan.steps
 
     def started(self, step: Step) -> None:
         self._current, self._began = step, time.monotonic()

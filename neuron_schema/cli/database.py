@@ -1,0 +1,116 @@
+"""``db``: the project's embedded PostgreSQL."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from neuron_schema.cli.invocation import Invocation
+from neuron_schema.cli.options import Environment, Json
+from neuron_schema.cli.output import note, say, show
+
+if TYPE_CHECKING:
+    from neuron_schema.embedded import DevelopmentServer
+    from neuron_schema.url import Address
+
+app = typer.Typer(help="The project's embedded PostgreSQL.", rich_markup_mode=None)
+
+
+def _server(call: Invocation) -> DevelopmentServer:
+    from neuron_schema.embedded import DevelopmentServer
+
+    return DevelopmentServer(call.settings.root)
+
+
+def _link(address: Address) -> str:
+    url = address.sqlalchemy_url().set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
+@app.command()
+def start(*, env: Environment = None, as_json: Json = False) -> None:
+    """Start it, and keep it running until `db stop`."""
+    with Invocation("db start", as_json=as_json, environment=env) as call:
+        server = _server(call)
+        address = server.start(keep=True)
+        for sentence in server.notices:
+            note(f"note: {sentence}")
+        call.put(running=True, url=_link(address))
+        if not as_json:
+            show(_link(address))
+
+
+@app.command()
+def stop(
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Even while it is in use.")] = False,
+    env: Environment = None,
+    as_json: Json = False,
+) -> None:
+    """Stop it; a server in use stops with its last user."""
+    with Invocation("db stop", as_json=as_json, environment=env) as call:
+        server = _server(call)
+        was_running = server.status().running
+        stopped = server.stop(force=force)
+        call.put(running=not stopped and was_running)
+        if not as_json:
+            say(
+                "not running"
+                if not was_running
+                else "stopped"
+                if stopped
+                else "in use; it stops with its last user"
+            )
+
+
+@app.command()
+def status(*, env: Environment = None, as_json: Json = False) -> None:
+    """Show whether it runs, and where its data are."""
+    with Invocation("db status", as_json=as_json, environment=env) as call:
+        found = _server(call).status()
+        call.put(
+            running=found.running,
+            kept=found.kept,
+            used=found.used,
+            pid=found.pid,
+            major=found.major,
+            data_directory=str(found.data_directory),
+        )
+        if not as_json:
+            say(f"running, pid {found.pid}" if found.running else "not running")
+            say(f"data: {found.data_directory}")
+
+
+@app.command()
+def url(*, env: Environment = None, as_json: Json = False) -> None:
+    """Print its address; it must be running (`db start`)."""
+    with Invocation("db url", as_json=as_json, environment=env) as call:
+        from neuron_schema.errors import EmbeddedFailed
+
+        found = _server(call).status()
+        if not found.running or found.address is None:
+            raise EmbeddedFailed("the embedded server is not running", remedy="neuron-schema db start")
+        call.put(url=_link(found.address))
+        if not as_json:
+            show(_link(found.address))
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def psql(
+    arguments: Annotated[
+        Optional[list[str]],  # noqa: UP045 - Typer reads it
+        typer.Argument(metavar="[ARGS]...", help="Passed on to psql."),
+    ] = None,
+    *,
+    env: Environment = None,
+) -> None:
+    """Open psql on it, started if needed."""
+    with Invocation("db psql", environment=env) as call:
+        server = _server(call)
+        with server.in_use() as address:
+            command = [str(server.psql()), *(arguments or [])]
+            call.exit_code = subprocess.run(  # noqa: S603 - the wheel's own psql
+                command, env=address.child_environment(), check=False
+            ).returncode

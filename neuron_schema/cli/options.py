@@ -1,0 +1,57 @@
+"""The options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def complete_version(incomplete: str) -> list[str]:
+    """Return the versions that begin so, for the shell's completion."""
+    from neuron_schema.discovery import VersionSet
+    from neuron_schema.errors import NeuronSchemaError
+    from neuron_schema.settings import load
+
+    try:
+        settings = load(directory=Path.cwd(), environ=os.environ)
+        files = VersionSet(settings.versions).files
+    except NeuronSchemaError:
+        return []
+    return [file.version for file in files if file.version.startswith(incomplete)]
+
+
+# Typer reads annotations at run time: Optional rather than "X | None" keeps one spelling for all.
+Database = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--database-url", help="Address of the database.", show_envvar=False),
+]
+Direct = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--direct-url", help="Address past a pooler, for CONCURRENTLY."),
+]
+Versions = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--versions", help="Directory or package of the versions."),
+]
+Environment = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--env", help="Environment of [tool.neuron_schema.env.NAME]."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the SQL and run nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Count = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--count", help="So many versions."),
+]
+OutOfOrder = Annotated[
+    bool,
+    typer.Option("--allow-out-of-order", help="Apply versions older than the newest applied."),
+]
+Target = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(metavar="[TARGET]", help="A version.", autocompletion=complete_version),
+]

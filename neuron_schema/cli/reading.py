@@ -1,0 +1,245 @@
+"""The commands that write to no database: ``status``, ``plan``, ``sql``, ``check``, ``wait``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neuron_schema.cli.invocation import Invocation
+from neuron_schema.cli.options import (
+    Count,
+    Database,
+    Environment,
+    Json,
+    OutOfOrder,
+    Target,
+    Versions,
+)
+from neuron_schema.cli.output import columns, plan_steps, say, show, warn
+
+if TYPE_CHECKING:
+    from neuron_schema.history import Look
+    from neuron_schema.model import MigrationStatus
+
+
+def status(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 3 when versions are pending, 4 on a conflict.")
+    ] = False,
+    database_url: Database = None,
+    versions: Versions = None,
+    env: Environment = None,
+    as_json: Json = False,
+) -> None:
+    """Show which versions are applied."""
+    with Invocation(
+        "status", as_json=as_json, database_url=database_url, versions=versions, environment=env
+    ) as call:
+        from neuron_schema import planning
+
+        with call.database() as address:
+            look = call.look(address)
+        infos = call.versions.infos()
+        lines = planning.statuses(infos, look.applied)
+        call.put(migrations=[_status_object(line) for line in lines])
+        if not as_json:
+            _show_status(lines)
+        if check:
+            _raise_unless_current(call, look)
+
+
+def plan(
+    direction: Annotated[str, typer.Argument(metavar="[up|down]", help="Direction.")] = "up",
+    target: Target = None,
+    *,
+    count: Count = None,
+    allow_out_of_order: OutOfOrder = False,
+    database_url: Database = None,
+    versions: Versions = None,
+    env: Environment = None,
+    as_json: Json = False,
+) -> None:
+    """Print the SQL that up or down would run now, as a psql script."""
+    with Invocation(
+        "plan", as_json=as_json, database_url=database_url, versions=versions, environment=env
+    ) as call:
+        from neuron_schema.errors import UsageError
+        from neuron_schema.model import Direction
+
+        if direction not in ("up", "down"):
+            raise UsageError(
+                f"{direction!r} is neither up nor down",
+                remedy="neuron-schema plan [up|down] [TARGET]",
+            )
+        with call.database() as address:
+            print_plan(
+                call,
+                call.look(address),
+                Direction(direction),
+                to=target,
+                count=count,
+                allow_out_of_order=allow_out_of_order,
+            )
+
+
+def print_plan(call: Invocation, look: Look, direction: Any, **target: Any) -> None:
+    """Print a plan as a psql script, or put it into the JSON object."""
+    from neuron_schema.script import psql_script
+
+    made = call.plan(look, direction, **target)
+    call.put(direction=made.direction.value, steps=plan_steps(made))
+    if not call.as_json:
+        text = psql_script(
+            made, look.table, exists=look.exists, settings=call.session_settings(look)
+        )
+        show(text.rstrip("\n"))
+
+
+def sql(
+    span: Annotated[
+        str,
+        typer.Argument(metavar="[FROM:TO]", help="From one version to another; 0 is empty."),
+    ] = "",
+    *,
+    versions: Versions = None,
+    env: Environment = None,
+    as_json: Json = False,
+) -> None:
+    """Print the SQL between two versions, without a database."""
+    with Invocation("sql", as_json=as_json, versions=versions, environment=env) as call:
+        from neuron_schema import planning
+        from neuron_schema.errors import TargetError
+        from neuron_schema.script import psql_script
+
+        infos = call.versions.infos()
+        start, colon, end = span.partition(":")
+        if span and not colon:
+            raise TargetError(f"{span!r} is no span", remedy="write FROM:TO, such as 0:3 or 3:2")
+        newest = infos[-1].version if infos else "0"
+        selection = planning.select_range(infos, start or "0", end or newest)
+        made = planning.make_plan(selection, call.versions.migrations(selection.infos), ())
+        call.put(direction=made.direction.value, steps=plan_steps(made))
+        if not as_json:
+            show(psql_script(made, call.table).rstrip("\n"))
+
+
+def check(*, versions: Versions = None, env: Environment = None, as_json: Json = False) -> None:
+    """Compile every version afresh and report what is wrong, without a database."""
+    with Invocation("check", as_json=as_json, versions=versions, environment=env) as call:
+        from neuron_schema.discovery import foreign_imports
+
+        migrations = call.versions.migrations()
+        warnings = [
+            f"{path}:{line}: imports {module}: a version must not change meaning when the "
+            "application's code does"
+            for path, line, module in foreign_imports(call.versions.files)
+        ]
+        for sentence in warnings:
+            warn(sentence)
+        call.put(
+            warnings=warnings,
+            migrations=[
+                {"version": one.version, "name": one.name, "checksum": one.checksum}
+                for one in migrations
+            ],
+        )
+        if not as_json:
+            say(f"{len(migrations)} version{'' if len(migrations) == 1 else 's'} valid")
+
+
+def wait(
+    *,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 60.0,
+    database_url: Database = None,
+    versions: Versions = None,
+    env: Environment = None,
+    as_json: Json = False,
+) -> None:
+    """Wait until every version is applied; exit 3 when time is up."""
+    with Invocation(
+        "wait", as_json=as_json, database_url=database_url, versions=versions, environment=env
+    ) as call:
+        infos = call.versions.infos()
+        with call.database() as address:
+            _wait_until_current(call, address, time.monotonic() + timeout)
+        if not as_json:
+            say(f"all {len(infos)} versions are applied")
+
+
+def _wait_until_current(call: Invocation, address: Any, ends: float) -> None:
+    from neuron_schema.errors import ConnectionFailed, VersionsPending
+
+    while True:
+        try:
+            _raise_unless_current(call, call.look(address, patience_s=0.0))
+        except (ConnectionFailed, VersionsPending):
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise
+            time.sleep(min(0.5, left))
+        else:
+            return
+
+
+def _raise_unless_current(call: Invocation, look: Look) -> None:
+    """Raise what keeps the database from being current: a conflict goes before pending."""
+    from neuron_schema import planning
+    from neuron_schema.errors import VersionsPending
+    from neuron_schema.model import Status
+
+    infos = call.versions.infos()
+    conflict = planning.conflicts(infos, look.applied)
+    if conflict:
+        raise conflict
+    pending = [
+        f"{line.version}_{line.name}"
+        for line in planning.statuses(infos, look.applied)
+        if line.status is Status.PENDING
+    ]
+    if pending:
+        raise VersionsPending(
+            f"{len(pending)} pending: {', '.join(pending[:10])}"
+            + (", ..." if len(pending) > 10 else ""),  # noqa: PLR2004 - a line's worth
+            remedy="neuron-schema up",
+        )
+
+
+def _status_object(line: MigrationStatus) -> dict[str, Any]:
+    return {
+        "version": line.version,
+        "name": line.name,
+        "description": line.description,
+        "status": line.status.value,
+        "applied_at": line.applied_at.isoformat() if line.applied_at else None,
+        "checksum": line.checksum,
+    }
+
+
+def _show_status(lines: tuple[MigrationStatus, ...]) -> None:
+    import sys
+
+    from neuron_schema.cli.output import paint
+    from neuron_schema.model import Status
+
+    if not lines:
+        say("no versions")
+        return
+    rows = [("version", "name", "status", "applied at", "description")]
+    rows += [
+        (
+            line.version,
+            line.name,
+            line.status.value,
+            f"{line.applied_at:%Y-%m-%d %H:%M:%S %Z}" if line.applied_at else "-",
+            line.description,
+        )
+        for line in lines
+    ]
+    colours = {Status.APPLIED: "green", Status.PENDING: "yellow"}
+    texts = columns(rows)
+    show(paint(texts[0], "bold", sys.stdout))
+    for line, text in zip(lines, texts[1:], strict=True):
+        show(paint(text, colours.get(line.status, "red"), sys.stdout))
