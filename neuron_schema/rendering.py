@@ -88,6 +88,26 @@ def _without_value(bindparam: BindParameter[Any]) -> CompileError:
 class DdlCompiler(PGDDLCompiler):
     """Refuses what would mean different things on different servers, or be dropped in silence."""
 
+    def visit_create_column(
+        self,
+        create: Any,
+        first_pk: bool = False,
+        **kw: Any,  # noqa: FBT001, FBT002 - SQLAlchemy's
+    ) -> str | None:
+        """Render a column with its constraints in the order in which they were made.
+
+        ``Column.constraints`` is a set: SQLAlchemy's own order, and so the checksum of a column with
+        two CHECKs, would differ from process to process.
+        """
+        column = create.element
+        if len(column.constraints) > 1 and not column.system:
+            text = self.get_column_specification(column, first_pk=first_pk)
+            ordered = sorted(column.constraints, key=lambda made: made._creation_order)  # noqa: SLF001
+            return " ".join([text, *(self.process(made) for made in ordered)])
+        base: Any = super()
+        rendered: str | None = base.visit_create_column(create, first_pk=first_pk, **kw)
+        return rendered
+
     def visit_computed_column(self, generated: Computed, **kw: Any) -> str:
         """Render GENERATED ALWAYS AS; STORED or VIRTUAL must be chosen.
 
@@ -151,6 +171,16 @@ def refuse_lost_ops(what: str, ops: Mapping[str, str], expressions: Iterable[Any
 
 class Preparer(PGIdentifierPreparer_psycopg):
     """Refuses names that PostgreSQL would cut; SQLAlchemy counts characters, not bytes."""
+
+    # Reserved for type or function names, which SQLAlchemy's list leaves out:
+    # https://www.postgresql.org/docs/current/sql-keywords-appendix.html
+    reserved_words = PGIdentifierPreparer_psycopg.reserved_words | {
+        "collation",
+        "concurrently",
+        "lateral",
+        "system_user",
+        "tablesample",
+    }
 
     def quote(self, ident: str) -> str:
         """Quote a name where it must be quoted."""
