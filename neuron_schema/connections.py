@@ -7,21 +7,26 @@ connection is put back when that goes back to the pool.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import TimeoutError as SqlalchemyTimeout
 
-from neuron_schema.errors import DriverUnsupported
-from neuron_schema.failures import AttemptFailed, connection_error, original
+from neuron_schema.errors import ConnectionFailed, DriverUnsupported, NeuronSchemaError
+from neuron_schema.failures import AttemptFailed, look_error, original
 from neuron_schema.history import Look, look
+from neuron_schema.locking import session_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
     from neuron_schema.history import Fetch, HistoryTable
+
+T = TypeVar("T")
 
 
 def check_engine(engine: object) -> Engine:
@@ -58,23 +63,56 @@ def look_through(engine: Engine, table: HistoryTable) -> Look:
         ConnectionFailed: the server does not answer.
         NeuronSchemaError: what ``history.look`` raises.
     """
-    reader = engine.execution_options(
-        isolation_level="AUTOCOMMIT", no_parameters=True, stream_results=False
+    return _read(engine, lambda fetch, pid: look(fetch, table, backend_pid=pid), table.qualified)
+
+
+def server_identity(engine: Engine) -> tuple[object, ...]:
+    """Return what tells an engine's database from every other one.
+
+    Raises:
+        ConnectionFailed: the server does not answer.
+    """
+    sql = (
+        "SELECT oid::text, datname::text, pg_catalog.pg_postmaster_start_time()::text "
+        "FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"
     )
-    try:
-        with reader.connect() as connection:
-            pid = driver_connection(connection).info.backend_pid
-            return look(
-                lambda sql: connection.exec_driver_sql(sql).fetchall(), table, backend_pid=pid
-            )
-    except Exception as error:
-        failure = connection_error(error)
-        if failure is None:
-            raise
-        raise failure from None
+    return tuple(_read(engine, lambda fetch, _pid: fetch(sql)[0], "the server"))
 
 
-def run_transaction(engine: Engine, script: Sequence[str]) -> None:
+def _read(engine: Engine, ask: Callable[[Fetch, int], T], what: str) -> T:
+    """Read on one of the engine's connections; on a second one if the first was dead already."""
+    for last in (False, True):
+        try:
+            with (
+                engine.connect() as connection,
+                _arranged(connection) as raw,
+            ):
+                return ask(_fetch_through(connection), raw.info.backend_pid)
+        except SqlalchemyTimeout as error:
+            raise _pool_exhausted(error) from None
+        except Exception as error:
+            cause = original(error)
+            if cause is None:
+                raise
+            if last or not getattr(error, "connection_invalidated", False):
+                raise look_error(cause, what) from None
+    raise AssertionError
+
+
+def _fetch_through(connection: Connection) -> Fetch:
+    return lambda sql: connection.exec_driver_sql(sql).fetchall()
+
+
+def _pool_exhausted(error: SqlalchemyTimeout) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"the engine's pool gave no connection: {error}",
+        remedy="give the runner an engine of its own, or return connections before it runs",
+    )
+
+
+def run_transaction(
+    engine: Engine, script: Sequence[str], begun: Callable[[int], None] | None = None
+) -> None:
     """Run statements and COMMIT in one ``engine.begin()`` block, in one round trip.
 
     A pipeline sends all of them before it reads an answer; after a statement that fails the
@@ -82,25 +120,32 @@ def run_transaction(engine: Engine, script: Sequence[str]) -> None:
     by one. https://www.postgresql.org/docs/current/libpq-pipeline-mode.html
 
     Args:
-        script: Single statements, without BEGIN and COMMIT.
+        script: Single statements, without BEGIN and COMMIT. The first of them sets the session.
+        begun: Told the backend's process before anything is sent.
 
     Raises:
         AttemptFailed: with the statement that failed; nothing was committed, unless ``lost``.
+        ConnectionFailed: the engine's pool gave no connection.
     """
-    begin = engine.execution_options(
-        isolation_level="READ COMMITTED", no_parameters=True, stream_results=False
-    )
-    cursors: list[Any] = []
     try:
-        with begin.begin() as connection:
-            event.listen(
-                connection, "after_cursor_execute", lambda _c, cursor, *_: cursors.append(cursor)
-            )
-            with _discarded_on_failure(connection, cursors):
-                _send(connection, (*script, "COMMIT"))
-                _check_commit(cursors[-1])
-    except AttemptFailed:
+        with (
+            engine.begin() as connection,
+            _arranged(connection) as raw,
+            _discarded_on_failure(connection, raw) as sent,
+        ):
+            if begun is not None:
+                begun(raw.info.backend_pid)
+            settings, *rest = script
+            before = (_begin(raw), settings, session_sql())
+            _send(connection, raw, (*before, *rest, session_sql(), _COMMIT), sent)
+            _check_commit(sent[-1].result)
+            if _value(sent[2]) != _value(sent[-2]):
+                # What a version leaves set is for no other version, and not for the service.
+                connection.connection.invalidate(soft=True)
+    except (AttemptFailed, NeuronSchemaError):
         raise
+    except SqlalchemyTimeout as error:
+        raise _pool_exhausted(error) from None
     except Exception as error:
         cause = original(error)
         if cause is None:
@@ -109,57 +154,118 @@ def run_transaction(engine: Engine, script: Sequence[str]) -> None:
         raise AttemptFailed(cause, lost=isinstance(cause, psycopg.OperationalError)) from None
 
 
-def _send(connection: Connection, script: Sequence[str]) -> None:
-    raw = driver_connection(connection)
-    raw.prepare_threshold, threshold = None, raw.prepare_threshold
-    try:
-        if not psycopg.Pipeline.is_supported():
-            for sql in script:
-                connection.exec_driver_sql(sql)
-            return
-        failure: BaseException | None = None
-        with raw.pipeline() as pipeline:
-            try:
-                for sql in script:
-                    connection.exec_driver_sql(sql)
-                pipeline.sync()
-            except Exception as error:  # noqa: BLE001 - raised again below
-                # Raised inside the block, so that leaving it does not raise a second error.
-                failure = error
-        if failure is not None:
-            raise failure
-    finally:
-        raw.prepare_threshold = threshold
+_COMMIT = "COMMIT"
+
+
+def _begin(raw: psycopg.Connection[Any]) -> str:
+    """Return the BEGIN of a step; a connection that its engine lets only read stays one."""
+    return "BEGIN ISOLATION LEVEL READ COMMITTED" + (" READ ONLY" if raw.read_only else "")
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A statement that was sent, and the cursor that its answer comes to."""
+
+    sql: str
+    cursor: Any = None
+    _kept: Any = None
+
+    def executed(self, cursor: Any) -> None:
+        """Note the cursor, and its result where there is one before the pipeline ends."""
+        self.cursor, self._kept = cursor, cursor.pgresult
+
+    @property
+    def result(self) -> Any:
+        """What libpq returned; None when the statement failed or was not reached."""
+        return self._kept or (self.cursor.pgresult if self.cursor is not None else None)
+
+
+def _value(sent: _Sent) -> bytes | None:
+    value: bytes | None = sent.result.get_value(0, 0)
+    return value
 
 
 @contextmanager
-def _discarded_on_failure(connection: Connection, cursors: list[Any]) -> Iterator[None]:
+def _arranged(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
+    """Set up a connection as a run needs it, whatever its engine's options, and put it back.
+
+    Autocommit to the driver: its own BEGIN would cost a round trip of its own.
+    """
+    raw = driver_connection(connection)
+    if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        # A listener of the engine's began it, with settings that are to last.
+        raw.commit()
+    connection.execution_options(no_parameters=True, stream_results=False)
+    before = (raw.autocommit, raw.prepare_threshold)
+    raw.autocommit, raw.prepare_threshold = True, None
+    try:
+        yield raw
+    finally:
+        if raw.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+            raw.autocommit, raw.prepare_threshold = before
+
+
+def _send(
+    connection: Connection, raw: psycopg.Connection[Any], script: Sequence[str], sent: list[_Sent]
+) -> None:
+    """Send statements, each of which is put into ``sent`` with the cursor of its answer."""
+
+    def executed(_connection: Any, cursor: Any, *_rest: Any) -> None:
+        sent[-1].executed(cursor)
+
+    event.listen(connection, "after_cursor_execute", executed)
+
+    def execute() -> None:
+        for sql in script:
+            sent.append(_Sent(sql))
+            connection.exec_driver_sql(sql)
+
+    if not psycopg.Pipeline.is_supported():
+        execute()
+        return
+    failure: Exception | None = None
+    try:
+        with raw.pipeline():
+            try:
+                execute()
+            except Exception as error:  # noqa: BLE001 - raised again below
+                # Kept, because psycopg logs a warning when it leaves the block with an error.
+                failure = error
+    except psycopg.Error as error:
+        raise failure or error from None
+    if failure is not None:
+        raise failure
+
+
+@contextmanager
+def _discarded_on_failure(
+    connection: Connection, raw: psycopg.Connection[Any]
+) -> Iterator[list[_Sent]]:
     """Turn what psycopg raises into ``AttemptFailed``, and never give that connection back.
 
     A pipeline that failed half-way leaves a connection in a state that the pool's reset does not
     mend. Closing it is also what rolls its transaction back for certain.
     """
-    raw = driver_connection(connection)
+    sent: list[_Sent] = []
     try:
-        yield
+        yield sent
     except BaseException as error:
         closed = raw.closed
         connection.invalidate()
+        raw.close()
         cause = original(error)
         if cause is None:
             raise
-        answered = [index for index, cursor in enumerate(cursors) if cursor.pgresult is None]
-        raise AttemptFailed(
-            cause, index=answered[0] if answered else len(cursors), lost=closed
-        ) from None
+        failing = next((one.sql for one in sent if one.result is None), _COMMIT)
+        raise AttemptFailed(cause, sql=failing, lost=closed) from None
 
 
-def _check_commit(cursor: Any) -> None:
+def _check_commit(result: Any) -> None:
     """Raise unless COMMIT was answered with COMMIT.
 
     PostgreSQL answers ROLLBACK when the transaction had failed, and psycopg says nothing.
     """
-    status = cursor.pgresult.command_status if cursor.pgresult else None
+    status = result.command_status if result else None
     if status != b"COMMIT":
         raise psycopg.errors.InFailedSqlTransaction(f"COMMIT was answered with {status!r}")
 
@@ -187,7 +293,7 @@ def private_connection(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
         assert isinstance(raw, psycopg.Connection)  # noqa: S101 - check_engine saw to it
         try:
             if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-                raw.rollback()
+                raw.commit()
             raw.autocommit = True
             raw.prepare_threshold = None
             yield raw

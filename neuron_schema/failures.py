@@ -47,7 +47,7 @@ class AttemptFailed(Exception):  # noqa: N818 - it never leaves the package
 
     Attributes:
         error: What psycopg raised.
-        index: The position of the statement in what was sent, None where none was reached.
+        sql: The statement that failed, as it was sent; None where none was reached.
         lost: The connection is gone, so that the outcome is unknown.
         blockers: The sessions it waited for, where that was seen.
     """
@@ -56,13 +56,13 @@ class AttemptFailed(Exception):  # noqa: N818 - it never leaves the package
         self,
         error: psycopg.Error,
         *,
-        index: int | None = None,
+        sql: str | None = None,
         lost: bool = False,
         blockers: str | None = None,
     ) -> None:
         super().__init__(str(error))
         self.error = error
-        self.index = index
+        self.sql = sql
         self.lost = lost
         self.blockers = blockers
 
@@ -91,32 +91,52 @@ def cause_of(error: psycopg.Error, *, lost: bool) -> Cause:
         return Cause.LOCK_NOT_GRANTED
     if isinstance(error, pg.TooManyConnections | pg.CannotConnectNow):
         return Cause.NO_CONNECTION_FREE
-    if lost or isinstance(error, _LOST):
+    if lost or _ends_session(error):
         return Cause.CONNECTION_LOST
     return Cause.STATEMENT
 
 
-_LOST = (
-    pg.AdminShutdown,
-    pg.CrashShutdown,
-    pg.ConnectionException,
-    pg.ConnectionFailure,
-    pg.ConnectionDoesNotExist,
-    pg.IdleInTransactionSessionTimeout,
-    pg.IdleSessionTimeout,
-)
+def _ends_session(error: psycopg.Error) -> bool:
+    """Whether the server ends the session with it, rather than the statement alone.
+
+    A statement may raise any SQLSTATE, those of connections too (dblink does), but not FATAL.
+    https://www.postgresql.org/docs/current/protocol-error-fields.html
+    """
+    return error.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
 def connection_error(error: BaseException) -> ConnectionFailed | None:
-    """Return our error for one that came instead of a connection, or None for another kind."""
+    """Return our error for one that means that there is no connection, or None for another kind."""
     cause = original(error)
-    if cause is None or not isinstance(cause, psycopg.OperationalError):
+    if not isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or not (
+        cause.sqlstate is None or _ends_session(cause)
+    ):
         return None
-    message = " ".join(str(cause).split())
     return ConnectionFailed(
-        f"cannot connect: {message}",
+        f"cannot connect: {_one_line(cause)}",
         remedy="check that the server runs, and the address: host, port, database, user, password",
     )
+
+
+def look_error(error: psycopg.Error, table: str) -> NeuronSchemaError:
+    """Return the error a user sees when a database could not be looked at.
+
+    Args:
+        table: The history table's name.
+    """
+    gone = connection_error(error)
+    if gone is not None:
+        return gone
+    text = f"{table} cannot be read: {_one_line(error)}"
+    if isinstance(error, pg.InsufficientPrivilege):
+        return PrivilegeMissing(text, remedy=f"GRANT SELECT ON {table}, and USAGE on its schema")
+    if isinstance(error, pg.LockNotAvailable):
+        return LockTimeout(text, remedy="run again when the session that locks it is done")
+    return StatementFailed(text, sqlstate=error.sqlstate)
+
+
+def _one_line(error: psycopg.Error) -> str:
+    return " ".join(str(error.diag.message_primary or error).split())
 
 
 def step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSchemaError:
@@ -174,7 +194,7 @@ def _remedy(error: psycopg.Error) -> str:
 
 
 def _message(error: psycopg.Error, step: Step, sql: str | None) -> str:
-    reason = error.diag.message_primary or " ".join(str(error).split())
+    reason = _one_line(error)
     text = f"{step.label} ({step.direction.value}): {reason}"
     if error.sqlstate:
         text += f" (SQLSTATE {error.sqlstate})"

@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 Fetch: TypeAlias = Callable[[str], Sequence[Any]]
 
 OLDEST_SERVER = 140000
-"""The oldest ``server_version_num`` that is supported: ``client_connection_check_interval`` is new in 14."""
+"""The oldest ``server_version_num`` supported: 14 has ``client_connection_check_interval``."""
 
 HISTORY_MOVED = "neuron_schema_history"
 """The constraint name under which the server tells that the history is not the plan's."""
 
-_COLUMNS = "version:character varying(10),name:character varying(255),applied_at:timestamp with time zone,checksum:character varying(64)"
+_COLUMNS = (
+    "version:character varying(10),name:character varying(255),"
+    "applied_at:timestamp with time zone,checksum:character varying(64)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +119,8 @@ SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current
   pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid(), pg_catalog.version(),
   (SELECT c.relkind::text FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {relation}),
-  (SELECT pg_catalog.string_agg(a.attname || ':' || pg_catalog.format_type(a.atttypid, a.atttypmod), ','
-      ORDER BY a.attnum)
+  (SELECT pg_catalog.string_agg(
+      a.attname || ':' || pg_catalog.format_type(a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     WHERE {relation}),
@@ -218,8 +221,9 @@ def premise_sql(table: HistoryTable, applied: Sequence[AppliedRow], *, exists: b
         holds = f"pg_catalog.to_regclass({literal(table.qualified)}) IS NULL"
     else:
         holds = (
-            "(SELECT pg_catalog.md5(COALESCE(pg_catalog.string_agg("
-            "version || ' ' || COALESCE(checksum, ''), ',' ORDER BY version COLLATE \"C\"), '')) "
+            "(SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE("
+            "pg_catalog.string_agg(version || ' ' || COALESCE(checksum, ''), ',' "
+            "ORDER BY version COLLATE \"C\"), ''), 'UTF8')), 'hex') "
             f"FROM {table.qualified}) = '{_digest(applied)}'"
         )
     return _do(
@@ -233,7 +237,7 @@ def premise_sql(table: HistoryTable, applied: Sequence[AppliedRow], *, exists: b
 def _digest(applied: Sequence[AppliedRow]) -> str:
     rows = sorted((row.version, row.checksum or "") for row in applied)
     text = ",".join(f"{version} {checksum}" for version, checksum in rows)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _do(body: str) -> str:

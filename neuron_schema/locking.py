@@ -7,6 +7,7 @@ INDEX CONCURRENTLY waits for snapshots, so that both would wait for each other
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import threading
@@ -18,6 +19,7 @@ from neuron_schema.quoting import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from neuron_schema.history import Fetch, HistoryTable
@@ -91,6 +93,7 @@ def settings_sql(settings: SessionSettings, facts: ServerFacts, *, transactional
     """
     values = {
         "search_path": settings.search_path,
+        "application_name": "neuron_schema",
         "lock_timeout": _milliseconds(settings.lock_timeout) if transactional else "0",
         "statement_timeout": _milliseconds(settings.statement_timeout) if transactional else "0",
         "idle_in_transaction_session_timeout": "0",
@@ -111,13 +114,16 @@ def settings_sql(settings: SessionSettings, facts: ServerFacts, *, transactional
     return "SELECT " + ",\n  ".join(calls)
 
 
-def guardian_sql(facts: ServerFacts) -> str:
-    """Return a SELECT that lets a transaction hold the run lock idle for as long as it takes."""
-    names = ["idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"]
-    if facts.version_num >= _TRANSACTION_TIMEOUT_SINCE:
-        names.append("transaction_timeout")
-    return "SELECT " + ", ".join(
-        f"pg_catalog.set_config('{name}', '0', true)" for name in names
+def session_sql() -> str:
+    """Return a SELECT of one text that differs once a session is no longer set as it was.
+
+    A version may say SET, SET ROLE or CREATE TEMP TABLE, all of which outlive its transaction.
+    """
+    return (
+        "SELECT pg_catalog.md5(pg_catalog.concat_ws(',', "
+        "(SELECT pg_catalog.string_agg(name || '=' || setting, ',') "
+        "FROM pg_catalog.pg_show_all_settings() WHERE source = 'session'), "
+        "pg_catalog.current_setting('role'), session_user, pg_catalog.pg_my_temp_schema()))"
     )
 
 
@@ -168,7 +174,8 @@ def holder_of(fetch: Fetch, key: int) -> str | None:
         f"""SELECT {_SESSION} FROM pg_catalog.pg_locks l
   JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                      WHERE d.datname = pg_catalog.current_database())
    AND l.classid = {unsigned >> 32} AND l.objid = {unsigned & 0xFFFFFFFF}"""
     )
     return describe_session(rows[0]) if rows else None
@@ -211,21 +218,29 @@ class BlockerWatch:
     Afterwards nobody knows any more: the error of ``lock_timeout`` names no session.
 
     Args:
-        connect: Opens a connection; returns its ``fetch`` and a function that closes it.
-        pid: The backend to look at.
+        connect: Opens a connection for the length of a ``with`` block.
+        after_s: Seconds that a step may take before it is watched; most never are.
     """
 
     INTERVAL_S = 0.1
 
-    def __init__(self, connect: Callable[[], tuple[Fetch, Callable[[], None]]], pid: int) -> None:
+    def __init__(
+        self, connect: Callable[[], AbstractContextManager[Fetch]], *, after_s: float
+    ) -> None:
         self._connect = connect
-        self._pid = pid
+        self._after_s = after_s
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="neuron-schema-blockers", daemon=True)
+        self._thread: threading.Thread | None = None
         self.seen: str | None = None
 
-    def __enter__(self) -> BlockerWatch:
+    def begin(self, pid: int) -> None:
+        """Watch a backend from now on."""
+        self._thread = threading.Thread(
+            target=self._run, args=(pid,), name="neuron-schema-blockers", daemon=True
+        )
         self._thread.start()
+
+    def __enter__(self) -> BlockerWatch:
         return self
 
     def __exit__(
@@ -235,17 +250,15 @@ class BlockerWatch:
         traceback: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join(timeout=10)
+        if self._thread is not None:
+            self._thread.join(timeout=5)
 
-    def _run(self) -> None:
-        try:
-            fetch, close = self._connect()
-        except Exception:  # noqa: BLE001 - a second connection is a convenience, not a need
+    def _run(self, pid: int) -> None:
+        if self._stop.wait(self._after_s):
             return
-        try:
-            while not self._stop.wait(self.INTERVAL_S):
-                self.seen = blockers_of(fetch, self._pid) or self.seen
-        except Exception:  # noqa: BLE001 - as above
-            return
-        finally:
-            close()
+        # A second connection is a convenience, not a need.
+        with contextlib.suppress(Exception), self._connect() as fetch:
+            while True:
+                self.seen = blockers_of(fetch, pid) or self.seen
+                if self._stop.wait(self.INTERVAL_S):
+                    return

@@ -11,11 +11,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from neuron_schema import planning
-from neuron_schema.connections import check_engine, look_through
+from neuron_schema.connections import check_engine, look_through, server_identity
 from neuron_schema.discovery import VersionSet
-from neuron_schema.errors import DirectAddressNeeded, HistoryConflict, NeuronSchemaError
+from neuron_schema.errors import (
+    ConnectionFailed,
+    DirectAddressNeeded,
+    HistoryConflict,
+    NeuronSchemaError,
+    SettingsError,
+)
 from neuron_schema.history import HistoryTable, Look
-from neuron_schema.locking import SessionSettings
+from neuron_schema.locking import Deadline, SessionSettings
 from neuron_schema.model import (
     AppliedRow,
     Direction,
@@ -215,25 +221,20 @@ class MigrationRunner:
             NeuronSchemaError: what ``up`` and ``down`` raise while they run.
         """
         run = _Run(plan, self._listeners)
-        while True:
-            run.announce()
-            self._check_direct(run.plan, look)
-            try:
-                for step in run.plan.steps:
-                    self._step(run, step, look)
-                    look = _after(look, step)
-            except HistoryMoved as moved:
-                seen, look = look, self._look()
-                run.settle(look, confirmed=moved.unsure)
-                if look == seen:
-                    raise run.failed(_unexplained(look)) from None
-                if run.plan.direction is Direction.UP:
-                    self._recheck(look)
-                run.replan(look)
-            except NeuronSchemaError as error:
-                raise run.failed(error) from error.__cause__
-            else:
-                return run.report()
+        try:
+            while True:
+                run.announce()
+                try:
+                    self._check_direct(run.plan, look)
+                    for step in run.plan.steps:
+                        self._step(run, step, look)
+                        look = _after(look, step)
+                except HistoryMoved as moved:
+                    look = self._go_on(run, moved, look)
+                else:
+                    return run.report()
+        except NeuronSchemaError as error:
+            raise run.failed(error) from error.__cause__
 
     def session_settings(self, look: Look) -> SessionSettings:
         """Return what the session of every step is set to."""
@@ -271,24 +272,55 @@ class MigrationRunner:
         run_step(step, context)
         run.ended(Outcome.APPLIED if step.direction is Direction.UP else Outcome.ROLLED_BACK)
 
-    def _recheck(self, look: Look) -> None:
-        conflict = planning.conflicts(
-            self._versions.infos(), look.applied, allow_out_of_order=True
-        )
-        if conflict:
-            raise conflict
+    def _go_on(self, run: _Run, moved: HistoryMoved, premise: Look) -> Look:
+        """Look again, and let the run go on from what is there now.
+
+        Raises:
+            HistoryConflict: what is left may no longer run.
+            NeuronSchemaError: the history did not move, and the step failed.
+        """
+        look = self._look_again()
+        run.settle(look, confirmed=moved.unsure)
+        if _rows(look) == _rows(premise):
+            raise moved.otherwise or _unexplained(look)
+        run.replan(look)
+        if run.plan.direction is Direction.UP and run.plan.steps:
+            conflict = planning.conflicts(
+                self._versions.infos(),
+                look.applied,
+                allow_out_of_order=self._allow_out_of_order,
+                up_to=max(int(step.version) for step in run.plan.steps),
+            )
+            if conflict:
+                raise conflict
+        return look
+
+    def _look_again(self) -> Look:
+        """Look, and wait for the server where it has just gone."""
+        deadline = Deadline(self._deadline)
+        while True:
+            try:
+                return self._look()
+            except ConnectionFailed:
+                delay = deadline.delay()
+                if delay is None:
+                    raise
+                time.sleep(delay)
 
     def _check_direct(self, plan: Plan, look: Look) -> None:
         """Refuse, before anything runs, operations that a pooler would break."""
         alone = [step for step in plan.steps if not step.transactional]
         if not alone:
             return
-        pooled = (
-            look_through(self._direct, self._table).facts.through_pooler
-            if self._direct is not None
-            else look.facts.through_pooler
-        )
-        if pooled:
+        facts = look.facts
+        if self._direct is not None:
+            if server_identity(self._direct) != server_identity(self._engine):
+                raise SettingsError(
+                    "the direct address names another database than the one to be migrated",
+                    remedy="let --direct-url (direct_engine=) differ in host and port alone",
+                )
+            facts = look_through(self._direct, self._table).facts
+        if facts.through_pooler:
             raise DirectAddressNeeded(
                 f"{', '.join(step.label for step in alone)}: an operation that commits on its own "
                 "cannot run through a pooler in transaction mode",
@@ -342,24 +374,37 @@ class _Run:
         """Keep what is still to be done of the versions first chosen.
 
         Raises:
-            HistoryConflict: a newer version was applied meanwhile to what is to be rolled back.
+            HistoryConflict: another run went the other way, below what is left.
         """
-        steps = tuple(step for step in self.plan.steps if not _is_done(step, look.applied))
-        if self.plan.direction is Direction.DOWN and steps:
-            chosen = {int(step.version) for step in steps}
-            newer = [
-                row.version
-                for row in look.applied
-                if row.number > min(chosen) and row.number not in chosen
-            ]
-            if newer:
-                raise self.failed(
-                    HistoryConflict(
-                        f"{', '.join(newer)} was applied by another run meanwhile",
-                        remedy="look at `neuron-schema status` and run again",
-                    )
-                )
+        steps = tuple(step for step in self.plan.steps if step.version not in self._ended())
+        for step in steps:
+            if _is_done(step, look.applied):
+                self.started(step)
+                self.ended(Outcome.ALREADY)
+        steps = tuple(step for step in steps if not _is_done(step, look.applied))
+        self._check_undisturbed(steps, look)
         self.plan = replace(self.plan, steps=steps, applied=look.applied)
+
+    def _check_undisturbed(self, steps: Sequence[Step], look: Look) -> None:
+        """Refuse to go on where what is left stood on rows that are no longer as they were."""
+        if not steps:
+            return
+        left = {int(step.version) for step in steps}
+        now = {row.number: row.version for row in look.applied}
+        if self.plan.direction is Direction.UP:
+            below = {row.number: row.version for row in self.plan.applied}
+            below |= {int(version): version for version in self._ended()}
+            moved = [below[number] for number in sorted(below) if number not in now]
+            what = "rolled back"
+        else:
+            moved = [now[number] for number in sorted(now) if number > min(left)]
+            moved = [version for version in moved if int(version) not in left]
+            what = "applied"
+        if moved:
+            raise HistoryConflict(
+                f"{', '.join(moved)} was {what} by another run meanwhile",
+                remedy="look at `neuron-schema status` and run again",
+            )
 
     def failed(self, error: NeuronSchemaError) -> NeuronSchemaError:
         """Return the error with the report of the run on it."""
@@ -369,7 +414,7 @@ class _Run:
         return error
 
     def report(self) -> Report:
-        done = {report.step.version for report in self._done}
+        done = self._ended()
         rest = tuple(
             StepReport(step=step, outcome=Outcome.NOT_RUN)
             for step in self.plan.steps
@@ -382,8 +427,10 @@ class _Run:
         )
 
     def _total(self) -> int:
-        done = {report.step.version for report in self._done}
-        return len(done | {step.version for step in self.plan.steps})
+        return len(self._ended() | {step.version for step in self.plan.steps})
+
+    def _ended(self) -> set[str]:
+        return {report.step.version for report in self._done}
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
@@ -406,6 +453,11 @@ def _after(look: Look, step: Step) -> Look:
             ),
         )
     return replace(look, exists=True, applied=rows)
+
+
+def _rows(look: Look) -> tuple[bool, set[tuple[str, str | None]]]:
+    """Return what a step's premise compares."""
+    return look.exists, {(row.version, row.checksum) for row in look.applied}
 
 
 def _unexplained(look: Look) -> HistoryConflict:

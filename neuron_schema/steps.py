@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from sqlalchemy import Engine
 
 from neuron_schema.connections import fetcher, private_connection, run_transaction
 from neuron_schema.errors import (
@@ -24,12 +25,12 @@ from neuron_schema.errors import (
     ServerUnsupported,
 )
 from neuron_schema.failures import AttemptFailed, Cause, connection_error, step_error
-from neuron_schema.history import create_sql, premise_sql, record_sql
+from neuron_schema.history import Look, create_sql, premise_sql, record_sql
 from neuron_schema.locking import (
     BlockerWatch,
     Deadline,
+    SessionSettings,
     guard_sql,
-    guardian_sql,
     holder_of,
     operation_lock_key,
     run_lock_key,
@@ -37,23 +38,24 @@ from neuron_schema.locking import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from collections.abc import Iterator
 
-    from neuron_schema.history import Fetch, Look
-    from neuron_schema.locking import SessionSettings
+    from neuron_schema.history import Fetch
     from neuron_schema.model import OwnCommit, Step
 
 
 class HistoryMoved(Exception):  # noqa: N818 - it never leaves the package
-    """The history is not the one that the plan was made for.
+    """The history is not the one that the plan was made for, or may not be.
 
     Attributes:
         unsure: An earlier attempt lost its connection, so the change may be its own.
+        otherwise: What to raise if the history did not move after all.
     """
 
-    def __init__(self, *, unsure: bool) -> None:
+    def __init__(self, *, unsure: bool, otherwise: NeuronSchemaError | None = None) -> None:
         super().__init__("the history changed since the plan was made")
         self.unsure = unsure
+        self.otherwise = otherwise
 
 
 class OperationRunning(Exception):  # noqa: N818 - it never leaves the package
@@ -79,14 +81,15 @@ class StepContext:
     waiting: Callable[[str, float], None]
 
     @property
-    def preamble(self) -> tuple[str, ...]:
-        """Set the transaction, take the run lock, check the premise."""
-        table = self.look.table
-        return (
-            settings_sql(self.settings, self.look.facts, transactional=True),
-            guard_sql(run_lock_key(table)),
-            premise_sql(table, self.look.applied, exists=self.look.exists),
-        )
+    def lock(self) -> tuple[str, ...]:
+        """Set the transaction and take the run lock."""
+        settings = settings_sql(self.settings, self.look.facts, transactional=True)
+        return (settings, guard_sql(run_lock_key(self.look.table)))
+
+    @property
+    def premise(self) -> str:
+        """Check that the history is still the one that the plan was made for."""
+        return premise_sql(self.look.table, self.look.applied, exists=self.look.exists)
 
     def record(self, step: Step) -> tuple[str, ...]:
         """Return what writes the history row, and the table where it is absent."""
@@ -105,11 +108,10 @@ def run_step(step: Step, context: StepContext) -> None:
     """
     deadline = Deadline(context.deadline_s)
     unsure = False
-    contended = False
     while True:
         try:
             if step.transactional:
-                _attempt_transaction(step, context, watch=contended)
+                _attempt_transaction(step, context)
             else:
                 _attempt_own_commit(step, context)
         except UnicodeEncodeError as error:
@@ -118,79 +120,73 @@ def run_step(step: Step, context: StepContext) -> None:
                 where=step.path,
                 remedy="use a database with the encoding UTF8",
             ) from None
-        except OperationRunning:
-            reason = "the backend of an interrupted run is still at work"
-            _wait(deadline, context, reason, lambda: _run_lock_error(step, None))
+        except OperationRunning as running:
+            reason = f"an interrupted run's operation is still at work: {running}"
+            _wait(deadline, context, reason, _run_lock_error(step, str(running)))
         except AttemptFailed as failed:
-            cause = failed.cause
-            if cause is Cause.HISTORY_MOVED:
-                raise HistoryMoved(unsure=unsure) from None
-            if cause is Cause.STATEMENT and not _creating_history(failed, context):
-                raise _final(failed, step, context) from None
-            unsure = unsure or cause is Cause.CONNECTION_LOST
-            contended = contended or cause is Cause.LOCK_NOT_GRANTED
-            _wait_after(failed, deadline, step, context)
+            unsure = _after_failure(failed, deadline, step, context, unsure=unsure)
         else:
             return
 
 
-def _attempt_transaction(step: Step, context: StepContext, *, watch: bool) -> None:
+def _after_failure(
+    failed: AttemptFailed, deadline: Deadline, step: Step, context: StepContext, *, unsure: bool
+) -> bool:
+    """Wait until the next attempt; return whether the change may be there already.
+
+    Raises:
+        HistoryMoved, NeuronSchemaError: there is to be none.
+    """
+    cause = failed.cause
+    if cause is Cause.HISTORY_MOVED:
+        raise HistoryMoved(unsure=unsure) from None
+    if cause is Cause.STATEMENT and not _creating_history(failed, context):
+        raise _final(failed, step) from None
+    # Sent at once, a transaction may be committed when any of its answers is lost.
+    sent = failed.sql if step.transactional else failed.sql == "COMMIT"
+    unsure = unsure or (cause is Cause.CONNECTION_LOST and bool(sent))
+    try:
+        _wait_after(failed, deadline, step, context)
+    except NeuronSchemaError as error:
+        if not unsure:
+            raise
+        raise HistoryMoved(unsure=True, otherwise=error) from None
+    return unsure
+
+
+def _attempt_transaction(step: Step, context: StepContext) -> None:
     script = (
-        *context.preamble,
+        *context.lock,
+        context.premise,
         *context.record(step),
         *(statement.sql for statement in step.statements),
     )
-    if not watch:
-        run_transaction(context.engine, script)
-        return
-    with _watched(context) as blockers:
+    # Most attempts end before that: only one that waits is worth a second connection.
+    after_s = min(1.0, context.settings.lock_timeout / 4) or 1.0
+    with BlockerWatch(lambda: _private_fetch(context), after_s=after_s) as watch:
         try:
-            run_transaction(context.engine, script)
+            run_transaction(context.engine, script, watch.begin)
         except AttemptFailed as failed:
-            failed.blockers = blockers()
+            failed.blockers = watch.seen
             raise
 
 
 @contextlib.contextmanager
-def _watched(context: StepContext) -> Iterator[Callable[[], str | None]]:
-    """Watch what the engine's next connection waits for; yield what was seen.
-
-    Which backend that will be is not known yet, so the watch begins at the pool's checkout.
-    """
-    from sqlalchemy import event
-
-    watches: list[BlockerWatch] = []
-
-    def connect() -> tuple[Fetch, Callable[[], None]]:
-        stack = contextlib.ExitStack()
-        raw = stack.enter_context(private_connection(context.engine))
-        return fetcher(raw), stack.close
-
-    def begin(connection: Any) -> None:
-        if not watches:
-            raw = connection.connection.driver_connection
-            watch = BlockerWatch(connect, raw.info.backend_pid)
-            watches.append(watch.__enter__())
-
-    event.listen(context.engine, "begin", begin)
-    try:
-        yield lambda: watches[0].seen if watches else None
-    finally:
-        event.remove(context.engine, "begin", begin)
-        for watch in watches:
-            watch.__exit__(None, None, None)
+def _private_fetch(context: StepContext) -> Iterator[Fetch]:
+    with private_connection(context.engine) as raw:
+        yield fetcher(raw)
 
 
 def _creating_history(failed: AttemptFailed, context: StepContext) -> bool:
     """Whether two runs met in creating the history table, which IF NOT EXISTS does not prevent."""
     return (
         not context.look.exists
-        and failed.index == len(context.preamble)
+        and failed.sql == create_sql(context.look.table)
         and failed.error.sqlstate in ("23505", "42710", "42P07")
     )
 
 
-def _final(failed: AttemptFailed, step: Step, context: StepContext) -> NeuronSchemaError:
+def _final(failed: AttemptFailed, step: Step) -> NeuronSchemaError:
     """Return the error for a step that will not be tried again."""
     if isinstance(failed.error, psycopg.errors.InFailedSqlTransaction) and (
         failed.error.sqlstate is None
@@ -198,15 +194,8 @@ def _final(failed: AttemptFailed, step: Step, context: StepContext) -> NeuronSch
         return CommitFailed(
             f"{step.label}: {failed.error}", where=step.path, remedy="look into the server's log"
         )
-    return step_error(failed, step, _authors_sql(failed, step, context))
-
-
-def _authors_sql(failed: AttemptFailed, step: Step, context: StepContext) -> str | None:
-    if failed.index is None:
-        return None
-    first = len(context.preamble) + len(context.record(step)) if step.transactional else 0
-    index = failed.index - first
-    return step.statements[index].sql if 0 <= index < len(step.statements) else None
+    authors = failed.sql in {statement.sql for statement in step.statements}
+    return step_error(failed, step, failed.sql if authors else None)
 
 
 def _wait_after(
@@ -214,33 +203,27 @@ def _wait_after(
 ) -> None:
     """Sleep until the next attempt, or raise what the user is to see."""
     cause = failed.cause
+    error = _final(failed, step)
     if cause is Cause.RUN_LOCK_HELD:
         holder = _holder(context)
         reason = "another run holds the run lock" + (f": {holder}" if holder else "")
-        _wait(deadline, context, reason, lambda: _run_lock_error(step, holder))
+        error = _run_lock_error(step, holder)
     elif cause is Cause.LOCK_NOT_GRANTED:
         reason = failed.error.diag.message_primary or "a lock was not granted"
         if failed.blockers:
             reason += f", blocked by {failed.blockers}"
-        _wait(deadline, context, reason, lambda: _final(failed, step, context))
     elif cause is Cause.STATEMENT:
         reason = "another run created the history table"
-        _wait(deadline, context, reason, lambda: _final(failed, step, context))
     else:
-        gone = connection_error(failed.error)
-        reason = gone.message if gone else str(failed.error)
-        _wait(deadline, context, reason, lambda: gone or _final(failed, step, context))
+        error = connection_error(failed.error) or error
+        reason = error.message
+    _wait(deadline, context, reason, error)
 
 
-def _wait(
-    deadline: Deadline,
-    context: StepContext,
-    reason: str,
-    error: Callable[[], NeuronSchemaError],
-) -> None:
+def _wait(deadline: Deadline, context: StepContext, reason: str, error: NeuronSchemaError) -> None:
     delay = deadline.delay()
     if delay is None:
-        raise error()
+        raise error from None
     context.waiting(reason, delay)
     time.sleep(delay)
 
@@ -264,38 +247,50 @@ def _holder(context: StepContext) -> str | None:
 
 
 def _attempt_own_commit(step: Step, context: StepContext) -> None:
+    """Hold the run lock on one connection, and operate on another.
+
+    The one that holds it stays without a snapshot and without a lock on any table, for which
+    CONCURRENTLY would wait.
+    """
     statement = step.statements[0]
     assert statement.own_commit is not None  # noqa: S101 - the step is not transactional
     with (
         private_connection(context.direct) as guardian,
         private_connection(context.direct) as worker,
-        _answered(guardian, worker),
     ):
         guardian.autocommit = False
         guardian.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        for sql in (*context.preamble, guardian_sql(context.look.facts)):
-            guardian.execute(sql.encode())
+        for sql in context.lock:
+            _execute(guardian, sql)
         key = operation_lock_key(context.look.table)
-        if not fetcher(worker)(f"SELECT pg_catalog.pg_try_advisory_lock({key})")[0][0]:
-            raise OperationRunning
-        worker.execute(
-            settings_sql(context.settings, context.look.facts, transactional=False).encode()
-        )
+        if not _ask(worker, f"SELECT pg_catalog.pg_try_advisory_lock({key})"):
+            raise OperationRunning(holder_of(fetcher(worker), key) or "its session just ended")
+        _execute(worker, settings_sql(context.settings, context.look.facts, transactional=False))
+        _execute(worker, context.premise)
         _operate(worker, statement.sql, statement.own_commit, step)
         for sql in context.record(step):
-            guardian.execute(sql.encode())
-        if guardian.execute(b"COMMIT").statusmessage != "COMMIT":
-            raise CommitFailed(f"{step.label}: COMMIT was not answered with COMMIT", where=step.path)
+            _execute(guardian, sql)
+        if _execute(guardian, "COMMIT").statusmessage != "COMMIT":
+            raise CommitFailed(
+                f"{step.label}: COMMIT was not answered with COMMIT", where=step.path
+            )
 
 
-@contextlib.contextmanager
-def _answered(*connections: psycopg.Connection[Any]) -> Iterator[None]:
-    """Turn what psycopg raises on one of the connections into ``AttemptFailed``."""
+def _execute(connection: psycopg.Connection[Any], sql: str) -> psycopg.Cursor[Any]:
+    """Run one statement.
+
+    Raises:
+        AttemptFailed: it failed.
+    """
     try:
-        yield
+        return connection.execute(sql.encode())
     except psycopg.Error as error:
-        lost = any(connection.closed for connection in connections)
-        raise AttemptFailed(error, index=0, lost=lost) from None
+        raise AttemptFailed(error, sql=sql, lost=connection.closed) from None
+
+
+def _ask(connection: psycopg.Connection[Any], sql: str) -> Any:
+    """Return the first column of the first row."""
+    return _execute(connection, sql).fetchall()[0][0]
 
 
 def _operate(worker: psycopg.Connection[Any], sql: str, own: OwnCommit, step: Step) -> None:
@@ -313,10 +308,10 @@ def _operate(worker: psycopg.Connection[Any], sql: str, own: OwnCommit, step: St
     if state == "done":
         return
     try:
-        worker.execute(sql.encode())
-    except psycopg.Error:
+        _execute(worker, sql)
+    except AttemptFailed:
         # A failed build leaves an invalid index that costs every write and serves no read.
-        with contextlib.suppress(psycopg.Error):
+        with contextlib.suppress(AttemptFailed):
             if not worker.closed and _probe(worker, own) == "invalid":
                 _repair(worker, own)
         raise
@@ -329,11 +324,9 @@ def _operate(worker: psycopg.Connection[Any], sql: str, own: OwnCommit, step: St
 
 
 def _probe(worker: psycopg.Connection[Any], own: OwnCommit) -> str:
-    if own.probe is None:
-        return "absent"
-    return str(fetcher(worker)(own.probe)[0][0])
+    return "absent" if own.probe is None else str(_ask(worker, own.probe))
 
 
 def _repair(worker: psycopg.Connection[Any], own: OwnCommit) -> None:
     for sql in own.repair:
-        worker.execute(sql.encode())
+        _execute(worker, sql)

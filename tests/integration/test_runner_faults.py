@@ -1,0 +1,291 @@
+"""What a run survives: connections cut at every message, killed processes, a crashed server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool, QueuePool
+
+from neuron_schema.errors import ConnectionFailed
+from neuron_schema.model import Outcome, StepWaiting
+from neuron_schema.runner import MigrationRunner
+from tests.conftest import libpq
+from tests.proxy import Proxy
+from tests.runs import CONCURRENTLY, applied, leftovers, scalar, wait_for
+from tests.support import write_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+    from sqlalchemy.engine import URL
+
+    from neuron_schema.model import Event
+
+
+@pytest.fixture
+def observer(database: URL) -> Iterator[psycopg.Connection]:
+    """Yield an autocommit connection, with the ledger that every version adds a row to."""
+    with psycopg.connect(libpq(database), autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA ledger CREATE TABLE entries (version text)")
+        yield connection
+
+
+def two_tables(directory: Path) -> Path:
+    """Write two small transactional versions."""
+    for number, table in ((1, "a"), (2, "b")):
+        write_version(
+            directory,
+            f"{number:03}_{table}",
+            up=[
+                f"INSERT INTO ledger.entries VALUES ('{number:03}')",
+                f"CREATE TABLE {table} (x int)",
+            ],
+            down=[f"DROP TABLE {table}"],
+        )
+    return directory
+
+
+def index_alone(directory: Path) -> Path:
+    """Write a version that is one CREATE INDEX CONCURRENTLY on ``ledger.entries``."""
+    write_version(directory, "001_index", **CONCURRENTLY)
+    return directory
+
+
+def check_tables(observer: psycopg.Connection) -> set[str]:
+    """Check that history, schema and ledger agree; return the applied versions."""
+    rows = applied(observer)
+    assert len(rows) == len(set(rows))
+    tables = scalar(
+        observer,
+        "SELECT coalesce(array_agg(relname::text ORDER BY relname), '{}') FROM pg_class "
+        "WHERE relname IN ('a', 'b')",
+    )
+    assert tables == [{"001": "a", "002": "b"}[row] for row in rows]
+    ledger = observer.execute("SELECT version FROM ledger.entries ORDER BY 1").fetchall()
+    assert [one for (one,) in ledger] == rows
+    return set(rows)
+
+
+def check_index(observer: psycopg.Connection) -> set[str]:
+    """Check that the history tells of the index only when it is valid."""
+    rows = applied(observer)
+    valid = scalar(
+        observer,
+        "SELECT count(*) FROM pg_index WHERE indisvalid AND indexrelid = to_regclass('ledger.i')",
+    )
+    assert valid >= len(rows)
+    return set(rows)
+
+
+def clean(observer: psycopg.Connection) -> None:
+    """Take everything back to before the run."""
+    observer.execute(
+        "DROP TABLE IF EXISTS a, b, neuron_migrations; DROP INDEX IF EXISTS ledger.i; "
+        "TRUNCATE ledger.entries"
+    )
+
+
+SHAPES: dict[str, tuple[Any, Any, set[str]]] = {
+    "transactional": (two_tables, check_tables, {"001", "002"}),
+    "concurrently": (index_alone, check_index, {"001"}),
+}
+
+
+@pytest.mark.parametrize("deliver", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_connection_cut_at_any_message_is_recovered_from(
+    database: URL, observer: psycopg.Connection, tmp_path: Path, shape: str, *, deliver: bool
+) -> None:
+    """The run itself or a plain second one ends right, whichever message is lost."""
+    write, check, everything = SHAPES[shape]
+    versions = write(tmp_path)
+    confirmed = 0
+    cut_at = 1
+    while True:
+        with Proxy(database, cut_at=cut_at, deliver=deliver) as proxy:
+            engine = create_engine(proxy.url, pool_size=1, max_overflow=0, use_native_hstore=False)
+            gave_up: ConnectionFailed | None = None
+            try:
+                report = MigrationRunner(engine, versions, deadline=60).up()
+                outcomes = [step.outcome for step in report.steps]
+                confirmed += sum(step.confirmed for step in report.steps)
+                assert set(outcomes) <= {Outcome.APPLIED}
+                assert check(observer) == everything
+            except ConnectionFailed as error:
+                gave_up = error
+            finally:
+                engine.dispose()
+            if gave_up is not None:
+                # Only where nothing had been sent yet: no run gives up after its first look.
+                assert gave_up.report is None
+                assert check(observer) == set()
+            if not proxy.cut:
+                break
+        plain = create_engine(database, poolclass=NullPool)
+        MigrationRunner(plain, versions).up()
+        assert check(observer) == everything
+        assert leftovers(observer) == []
+        clean(observer)
+        cut_at += 1
+    assert cut_at > 20
+    assert confirmed > 0 or shape == "concurrently", "no COMMIT was lost"
+
+
+RUN = """
+import sys
+from sqlalchemy import create_engine
+from neuron_schema.runner import MigrationRunner
+MigrationRunner(create_engine(sys.argv[1]), sys.argv[2], deadline=60).up()
+"""
+
+
+def start(url: URL, versions: Path) -> subprocess.Popen[bytes]:
+    """Start ``up`` in a process of its own."""
+    address = url.render_as_string(hide_password=False)
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, address, str(versions)], stderr=subprocess.PIPE
+    )
+
+
+def sleeping(observer: psycopg.Connection) -> int | None:
+    """Return the backend that runs the version that sleeps."""
+    pid: int | None = scalar(
+        observer,
+        "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' "
+        "AND datname = current_database()",
+    )
+    return pid
+
+
+def write_slow(directory: Path) -> Path:
+    """Write a version that holds on in the middle until ``ledger.go`` is there."""
+    wait = (
+        "DO $$ BEGIN WHILE to_regclass('ledger.go') IS NULL LOOP "
+        "PERFORM pg_sleep(0.1); END LOOP; END $$"
+    )
+    write_version(directory, "001_a", up=["CREATE TABLE a (x int)"])
+    write_version(directory, "002_b", up=["CREATE TABLE b (x int)", wait, "SELECT 1"])
+    return directory
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_killed_run_leaves_whole_versions_only(
+    database: URL, engine: Engine, observer: psycopg.Connection, tmp_path: Path, number: int
+) -> None:
+    """Killed or interrupted in a version: it is gone soon, and the next run applies it."""
+    process = start(database, write_slow(tmp_path))
+    wait_for(lambda: sleeping(observer))
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode != 0
+    assert leftovers(observer) == []
+    assert applied(observer) == ["001"]
+    assert scalar(observer, "SELECT to_regclass('b')") is None
+    observer.execute("CREATE TABLE ledger.go ()")
+    MigrationRunner(engine, tmp_path).up()
+    assert applied(observer) == ["001", "002"]
+
+
+def test_a_terminated_backend_is_replaced(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """pg_terminate_backend in a statement: the version is tried again and applied once."""
+    waits: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, StepWaiting):
+            waits.append(event.reason)
+            observer.execute("CREATE TABLE IF NOT EXISTS ledger.go ()")
+
+    runner = MigrationRunner(engine, write_slow(tmp_path), listeners=[listen])
+    thread = threading.Thread(target=runner.up)
+    thread.start()
+    wait_for(lambda: sleeping(observer))
+    observer.execute("SELECT pg_terminate_backend(%s)", (sleeping(observer),))
+    thread.join()
+    assert len(waits) == 1
+    assert applied(observer) == ["001", "002"]
+
+
+def test_a_server_that_crashes_is_waited_for(tmp_path: Path) -> None:
+    """A server that stops without a checkpoint in mid-run and comes back is no failure."""
+    from neuron_schema.embedded import temporary_server
+
+    with temporary_server(
+        settings={"restart_after_crash": "on", "synchronous_commit": "on"}
+    ) as address:
+        url = address.sqlalchemy_url()
+        versions = write_slow(tmp_path)
+        with psycopg.connect(libpq(url), autocommit=True) as observer:
+            observer.execute("CREATE SCHEMA ledger")
+            result: list[Any] = []
+            engine = create_engine(url, poolclass=QueuePool)
+            runner = MigrationRunner(engine, versions, deadline=60)
+            thread = threading.Thread(target=lambda: result.append(runner.up()))
+            thread.start()
+            wait_for(lambda: sleeping(observer))
+            # The death of one backend makes the server restart all of itself.
+            os.kill(sleeping(observer) or 0, signal.SIGKILL)
+
+        def back() -> bool:
+            try:
+                with psycopg.connect(libpq(url), autocommit=True) as again:
+                    again.execute("CREATE TABLE IF NOT EXISTS ledger.go ()")
+            except psycopg.Error:
+                return False
+            return True
+
+        wait_for(back)
+        thread.join()
+        engine.dispose()
+        assert [step.outcome for step in result[0].steps] == [Outcome.APPLIED] * 2
+        with psycopg.connect(libpq(url), autocommit=True) as observer:
+            assert applied(observer) == ["001", "002"]
+            assert scalar(observer, "SELECT to_regclass('b')::text") == "b"
+
+
+def test_a_connection_that_died_in_the_pool_does_no_harm(
+    database: URL, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A service's pool may hold what the server closed long ago."""
+    engine = create_engine(database, pool_size=1, max_overflow=0)
+    runner = MigrationRunner(engine, two_tables(tmp_path))
+    runner.get_status()
+    observer.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    runner.up()
+    assert applied(observer) == ["001", "002"]
+    engine.dispose()
+
+
+def test_a_server_that_does_not_come_back_is_an_error(database: URL, tmp_path: Path) -> None:
+    """After the deadline the error says so, and what became of every version."""
+    proxy = Proxy(database)
+    with proxy:
+        engine = create_engine(proxy.url, poolclass=NullPool)
+
+        def listen(event: Event) -> None:
+            if isinstance(event, StepWaiting):
+                return
+            proxy.__exit__(None, None, None)
+
+        runner = MigrationRunner(engine, two_tables(tmp_path), deadline=0, listeners=[listen])
+        with pytest.raises(ConnectionFailed) as caught:
+            runner.up()
+    assert caught.value.report is not None
+    assert [step.outcome for step in caught.value.report.steps] == [
+        Outcome.FAILED,
+        Outcome.NOT_RUN,
+    ]
