@@ -1,49 +1,79 @@
 """Checksums remembered between commands, so that unchanged files need not be imported.
 
 A checksum follows from a file's bytes and from the code that compiles it. Both are in the key:
-sha256 over the bytes, and a fingerprint of Python, SQLAlchemy, psycopg, pgvector and this package's own
-source. Only modules that ``version_module.cacheable`` vouches for are remembered. What cannot be
-read or written is treated as absent.
+sha256 over the bytes, and a fingerprint of Python, SQLAlchemy, psycopg, pgvector and this package's
+own source. Only modules that ``cacheable`` vouches for are remembered. What cannot be read, was
+altered, or cannot be written is treated as absent.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-_FORMAT = 1
-_PACKAGES = ("sqlalchemy", "psycopg", "pgvector")
-# The files of this package that have no part in compiling a version.
-_NO_PART = ("cli", "embedded", "versions", "__pycache__")
+_FORMAT = 2
+_PACKAGES = ("pgvector", "psycopg", "sqlalchemy")
+_METADATA = re.compile(rf"({'|'.join(_PACKAGES)})[-_].*\.(dist|egg)-info", re.IGNORECASE)
+# The parts of this package that have none in compiling a version.
+_NO_PART = frozenset(
+    {"autogenerate", "catalog", "cli", "embedded", "proof", "review", "versions", "__pycache__"}
+)
 
 
 def fingerprint() -> str | None:
     """Return what identifies the code that compiles versions, or None where it is unknown."""
-    from importlib import metadata
-
     digest = hashlib.sha256(f"{_FORMAT} {sys.implementation.name} {sys.version}".encode())
-    for package in _PACKAGES:
-        try:
-            digest.update(f" {package}={metadata.version(package)}".encode())
-        except metadata.PackageNotFoundError:
-            return None
     root = Path(__file__).parent
     try:
+        for name in _installed():
+            digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
         for path in sorted(root.rglob("*.py")):
-            if path.relative_to(root).parts[0] not in _NO_PART:
-                digest.update(path.read_bytes())
-    except OSError:
+            part = path.relative_to(root)
+            if part.parts[0] not in _NO_PART:
+                source = path.read_bytes()
+                digest.update(f"{part} {len(source)}\0".encode("utf-8", "surrogateescape"))
+                digest.update(source)
+    except (OSError, LookupError):
         return None
     return digest.hexdigest()
+
+
+@functools.cache
+def first_fingerprint() -> str | None:
+    """Return the fingerprint as this process first saw it: it goes on with the code it has."""
+    return fingerprint()
+
+
+def _installed() -> list[str]:
+    """Return names of the metadata of the libraries that have a part, versions in them.
+
+    ``importlib.metadata`` would tell the same, and takes 25 ms to be imported.
+
+    Raises:
+        LookupError: a library has none beside it.
+        OSError: a directory cannot be read.
+    """
+    from importlib.util import find_spec
+
+    specs = [find_spec(package) for package in _PACKAGES]
+    places = {Path(spec.origin).parents[1] for spec in specs if spec and spec.origin}
+    entries = [entry.name for place in places for entry in place.iterdir()]
+    names = [name for name in entries if _METADATA.fullmatch(name)]
+    for package in _PACKAGES:
+        if not any(name.lower().startswith(f"{package}-") for name in names):
+            raise LookupError(package)
+    return sorted(names)
 
 
 class ChecksumCache:
@@ -55,7 +85,7 @@ class ChecksumCache:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._fingerprint = fingerprint()
+        self._fingerprint = first_fingerprint()
         self._entries: dict[str, tuple[str, str]] = self._read()
         self._changed = False
 
@@ -73,8 +103,11 @@ class ChecksumCache:
         """Write the entries of the digests given; do nothing where that is not possible."""
         if not self._changed or self._fingerprint is None:
             return
+        if fingerprint() != self._fingerprint:
+            # The code was changed under this process, and which of it compiled is not known.
+            return
         entries = {digest: self._entries[digest] for digest in keep if digest in self._entries}
-        text = json.dumps({"fingerprint": self._fingerprint, "entries": entries})
+        text = json.dumps({"seal": _seal(self._fingerprint, entries), "entries": entries})
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Another process may read at any time: it sees the old file or the new one.
@@ -83,18 +116,27 @@ class ChecksumCache:
                 with os.fdopen(handle, "w", encoding="utf-8") as stream:
                     stream.write(text)
                 Path(name).replace(self._file)
-            except OSError:
+            except BaseException:
                 Path(name).unlink(missing_ok=True)
+                raise
         self._changed = False
 
     def _read(self) -> dict[str, tuple[str, str]]:
+        if self._fingerprint is None:
+            return {}
         try:
             stored = json.loads(self._file.read_bytes())
-            if self._fingerprint is None or stored["fingerprint"] != self._fingerprint:
-                return {}
-            return {
+            entries = {
                 str(digest): (str(checksum), str(description))
                 for digest, (checksum, description) in stored["entries"].items()
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            sealed = stored["seal"] == _seal(self._fingerprint, entries)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {}
+        return entries if sealed else {}
+
+
+def _seal(fingerprint: str, entries: Mapping[str, tuple[str, str]]) -> str:
+    """Return a digest that no other code's entries have, nor these after a change."""
+    text = json.dumps([fingerprint, entries], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

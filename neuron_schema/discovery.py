@@ -8,21 +8,27 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuron_schema import version_module
 from neuron_schema.checksum_cache import ChecksumCache
 from neuron_schema.errors import VersionError
-from neuron_schema.model import Migration, VersionInfo
+from neuron_schema.model import VersionInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from neuron_schema.model import Migration
+
+FILE_NAME = re.compile(r"(?P<version>\d+)_(?P<name>[^\x00-\x1f\x7f]+)\.py")
+MAX_VERSION_DIGITS = 10
+MAX_NAME_LENGTH = 255
 NO_VERSIONS = frozenset({"__init__.py", "__pycache__", "schema.sql", "checksums.txt"})
 """What may lie beside the versions."""
 
+_BACKUPS = ("~", ".bak", ".orig", ".rej", ".swp", ".tmp")
 _MAX_FILE_BYTES = 64 * 2**20
 
 
@@ -85,32 +91,35 @@ class VersionSet:
         files = [file for file in self.files if wanted is None or file.number in wanted]
         if not files:
             return ()
+        from neuron_schema import version_module
+
         with version_module.no_connections():
-            return tuple(_load(file) for file in files)
+            return tuple(
+                version_module.load(
+                    read(file.path), str(file.path), version=file.version, name=file.name
+                )
+                for file in files
+            )
 
     def _read(self) -> tuple[VersionInfo, ...]:
         cache = self._cache()
         infos: list[VersionInfo] = []
         digests: list[str] = []
-        with contextlib.ExitStack() as stack:
-            guarded = False
+        with contextlib.ExitStack() as guard:
+            learn = _Learner(cache, guard)
             for file in self.files:
                 source = read(file.path)
                 digest = hashlib.sha256(source).hexdigest()
                 digests.append(digest)
                 known = cache.get(digest) if cache else None
-                if known is None:
-                    if not guarded:
-                        stack.enter_context(version_module.no_connections())
-                        guarded = True
-                    known = _learn(file, source, digest, cache)
+                checksum, description = known or learn(file, source, digest)
                 infos.append(
                     VersionInfo(
                         version=file.version,
                         name=file.name,
                         path=str(file.path),
-                        checksum=known[0],
-                        description=known[1],
+                        checksum=checksum,
+                        description=description,
                     )
                 )
         if cache:
@@ -124,29 +133,74 @@ class VersionSet:
         return ChecksumCache(self._cache_directory / f"checksums-{key[:16]}.json")
 
 
+class _Learner:
+    """Compiles versions for their checksum and description, and remembers where that is safe."""
+
+    def __init__(self, cache: ChecksumCache | None, guard: contextlib.ExitStack) -> None:
+        self._cache = cache
+        self._guard = guard
+        self._guarded = False
+
+    def __call__(self, file: VersionFile, source: bytes, digest: str) -> tuple[str, str]:
+        # All that imports SQLAlchemy is imported for the first unknown file, or never.
+        from neuron_schema import version_module, version_source
+        from neuron_schema.cacheable import is_cacheable
+
+        if not self._guarded:
+            self._guard.enter_context(version_module.no_connections())
+            self._guarded = True
+        path = str(file.path)
+        tree = version_source.parse(version_source.decode(source, path), path)
+        migration = version_module.load_tree(tree, path, version=file.version, name=file.name)
+        if self._cache and is_cacheable(tree):
+            self._cache.put(digest, migration.checksum, migration.description)
+        return migration.checksum, migration.description
+
+
 def locate(versions: str | os.PathLike[str]) -> Path:
     """Return the directory of a directory or package name.
 
     Raises:
-        VersionError: there is neither.
+        VersionError: there is neither, or the package raises while it is imported.
     """
-    path = Path(versions)
-    if path.is_dir():
-        return path.resolve()
     text = os.fspath(versions)
+    with contextlib.suppress(OSError, ValueError):
+        path = Path(text)
+        if text and path.is_dir():
+            return path.resolve()
     if isinstance(versions, str) and all(part.isidentifier() for part in text.split(".")):
-        # The package's own __path__, not its spec's: an editable install may set it elsewhere.
-        from importlib import import_module
-
-        with contextlib.suppress(ImportError):
-            for location in getattr(import_module(text), "__path__", ()):
-                if Path(location).is_dir():
-                    return Path(location).resolve()
+        found = _package_directory(text)
+        if found is not None:
+            return found
     raise VersionError(
         f"there is no directory or package of versions {text!r}",
         remedy="`neuron-schema init` makes one; --versions or `versions` in "
         "[tool.neuron_schema] says where it is",
     )
+
+
+def _package_directory(name: str) -> Path | None:
+    """Return where a package is, or None when there is no such package."""
+    from importlib import import_module
+
+    try:
+        package = import_module(name)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{name}.".startswith(f"{missing}."):
+            return None
+        raise VersionError(
+            f"the package of versions {name!r} raised {type(error).__name__}: {error}",
+            where=name,
+            remedy=f"`python -c 'import {name}'` shows where",
+        ) from error
+    # The package's own __path__, not its spec's: an editable install may set it elsewhere.
+    for location in getattr(package, "__path__", ()):
+        if Path(location).is_dir():
+            return Path(location).resolve()
+    return None
 
 
 def scan(directory: Path) -> tuple[VersionFile, ...]:
@@ -160,29 +214,82 @@ def scan(directory: Path) -> tuple[VersionFile, ...]:
     try:
         paths = sorted(directory.iterdir())
     except OSError as error:
-        raise VersionError(f"the directory cannot be read: {error}", where=str(directory)) from None
+        raise VersionError(
+            f"the directory cannot be read: {error.strerror}",
+            where=str(directory),
+            remedy="give the user that runs this the right to read it",
+        ) from None
     for path in paths:
-        if not _looks_like_version(path):
+        if not _looks_like_version(path.name):
             continue
-        version, name = version_module.split_file_name(path)
+        version, name = split_file_name(path)
         if not path.is_file():
-            raise VersionError(f"{path.name!r} is no file", where=str(path), remedy="move it away")
+            raise VersionError(
+                f"{path.name!r} is no file",
+                where=str(path),
+                remedy="mend the link" if path.is_symlink() else "move it elsewhere",
+            )
         file = VersionFile(version=version, name=name, path=path)
         twin = files.setdefault(file.number, file)
         if twin is not file:
             raise VersionError(
                 f"two files have the number {file.number}: {twin.path.name} and {path.name}",
                 where=str(path),
-                remedy="give one of them the next free number (`neuron-schema new` tells it)",
+                remedy="give one of them the next free number",
             )
     return tuple(file for _, file in sorted(files.items()))
 
 
-def _looks_like_version(path: Path) -> bool:
-    name = path.name
-    if name in NO_VERSIONS or name.startswith(".") or name.endswith("~"):
+def _looks_like_version(name: str) -> bool:
+    if name in NO_VERSIONS or name.startswith(".") or name.endswith(_BACKUPS):
         return False
-    return name.lower().endswith(".py") or name[0].isdigit()
+    return name.lower().endswith(".py") or name[0].isdecimal()
+
+
+def split_file_name(file: Path) -> tuple[str, str]:
+    """Return version and name of a version file.
+
+    Raises:
+        VersionError: the file is not named like a version.
+    """
+    match = FILE_NAME.fullmatch(file.name)
+    if match is None:
+        raise VersionError(
+            f"{file.name!r} looks like a version but is not named like one",
+            where=str(file),
+            remedy="name it <digits>_<name>.py, such as 005_add_tags.py, or move it elsewhere",
+        )
+    version, name = match["version"], match["name"]
+    fault = _version_fault(version) or _name_fault(name)
+    if fault is not None:
+        reason, remedy = fault
+        raise VersionError(reason, where=str(file), remedy=remedy)
+    return version, name
+
+
+def _version_fault(version: str) -> tuple[str, str] | None:
+    if not version.isascii():
+        return f"version {version!r} is not in ASCII digits", "use 0 to 9"
+    if len(version) > MAX_VERSION_DIGITS:
+        return (
+            f"version {version} has {len(version)} digits; the history table holds "
+            f"{MAX_VERSION_DIGITS}",
+            "number versions 001, 002, ... (`neuron-schema new SLUG` takes the next number)",
+        )
+    return (f"version {version} is below 1", "begin with 001") if int(version) < 1 else None
+
+
+def _name_fault(name: str) -> tuple[str, str] | None:
+    if len(name) > MAX_NAME_LENGTH:
+        return (
+            f"the name has {len(name)} characters; the history table holds {MAX_NAME_LENGTH}",
+            "shorten the file name",
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return f"the name {name!r} is not utf-8", "rename the file"
+    return None
 
 
 def read(path: Path) -> bytes:
@@ -194,7 +301,11 @@ def read(path: Path) -> bytes:
     try:
         source = path.read_bytes()
     except OSError as error:
-        raise VersionError(f"the file cannot be read: {error.strerror}", where=str(path)) from None
+        raise VersionError(
+            f"the file cannot be read: {error.strerror}",
+            where=str(path),
+            remedy="give the user that runs this the right to read it",
+        ) from None
     if len(source) > _MAX_FILE_BYTES:
         raise VersionError(
             f"the file has {len(source)} bytes; at most {_MAX_FILE_BYTES} are read",
@@ -204,19 +315,16 @@ def read(path: Path) -> bytes:
     return source
 
 
-def _load(file: VersionFile) -> Migration:
-    return version_module.load(
-        read(file.path), str(file.path), version=file.version, name=file.name
-    )
+def foreign_imports(files: Iterable[VersionFile]) -> Iterator[tuple[str, int, str]]:
+    """Yield path, line and module wherever a version imports the application's own code.
 
+    Raises:
+        VersionError: a file cannot be read or parsed.
+    """
+    from neuron_schema import version_source
 
-def _learn(
-    file: VersionFile, source: bytes, digest: str, cache: ChecksumCache | None
-) -> tuple[str, str]:
-    """Compile a version for its checksum and description, and remember them where that is safe."""
-    path = str(file.path)
-    tree = version_module.parse(version_module.decode(source, path), path)
-    migration = version_module.load_tree(tree, path, version=file.version, name=file.name)
-    if cache and version_module.cacheable(tree):
-        cache.put(digest, migration.checksum, migration.description)
-    return migration.checksum, migration.description
+    for file in files:
+        path = str(file.path)
+        tree = version_source.parse(version_source.decode(read(file.path), path), path)
+        for module, line in version_source.foreign_imports(tree):
+            yield path, line, module

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from neuron_schema.model import AppliedRow, Migration
 
+_MAX_DIGITS = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
@@ -97,15 +99,16 @@ def conflicts(
             f"{_label(line)} was modified after it was applied "
             f"(recorded checksum {recorded[:12]}, now {now[:12]})"
         )
-    for line in missing:
-        lines.append(f"{_label(line)} is missing: it is applied, but there is no file")
+    lines.extend(
+        f"{_label(line)} is missing: it is applied, but there is no file" for line in missing
+    )
     if modified or missing:
         fixes.append("restore the files from version control, and put changes into a new version")
     if late and not allow_out_of_order:
-        for line in late:
-            lines.append(
-                f"{_label(line)} is out of order: it is pending, but {newest} is applied already"
-            )
+        lines.extend(
+            f"{_label(line)} is out of order: it is pending, but {newest} is applied already"
+            for line in late
+        )
         fixes.append("give it the next number, or run with --allow-out-of-order")
     if not lines:
         return None
@@ -283,7 +286,13 @@ def target_number(target: str) -> int:
         raise TargetError(
             f"{target!r} is no version", remedy="a target is a number, such as 3 or 003"
         )
-    return int(target)
+    significant = target.lstrip("0")
+    if len(significant) > _MAX_DIGITS:
+        raise TargetError(
+            f"there is no version {target[:40]}",
+            remedy=f"a version has at most {_MAX_DIGITS} digits",
+        )
+    return int(significant or "0")
 
 
 def _refuse_irreversible(migrations: Sequence[Migration]) -> None:
@@ -296,7 +305,9 @@ def _refuse_irreversible(migrations: Sequence[Migration]) -> None:
         )
 
 
-def _check_target(to: str | None, count: int | None) -> None:
+def _check_target(to: object, count: int | None) -> None:
+    if to is not None and not isinstance(to, str):
+        raise TargetError(f"{to!r} is no version", remedy=f'give it as text: "{to}"')
     if to is not None and count is not None:
         raise TargetError("a target and --count together", remedy="give one of them")
     if count is not None and count < 1:

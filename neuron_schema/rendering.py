@@ -88,25 +88,20 @@ def _without_value(bindparam: BindParameter[Any]) -> CompileError:
 class DdlCompiler(PGDDLCompiler):
     """Refuses what would mean different things on different servers, or be dropped in silence."""
 
-    def visit_create_column(
-        self,
-        create: Any,
-        first_pk: bool = False,
-        **kw: Any,  # noqa: FBT001, FBT002 - SQLAlchemy's
-    ) -> str | None:
+    def visit_create_column(self, create: Any, *args: Any, **kw: Any) -> str | None:
         """Render a column with its constraints in the order in which they were made.
 
-        ``Column.constraints`` is a set: SQLAlchemy's own order, and so the checksum of a column with
-        two CHECKs, would differ from process to process.
+        ``Column.constraints`` is a set: SQLAlchemy's own order, and so the checksum of a column
+        with two CHECKs, would differ from process to process.
         """
-        column = create.element
-        if len(column.constraints) > 1 and not column.system:
-            text = self.get_column_specification(column, first_pk=first_pk)
-            ordered = sorted(column.constraints, key=lambda made: made._creation_order)  # noqa: SLF001
-            return " ".join([text, *(self.process(made) for made in ordered)])
         base: Any = super()
-        rendered: str | None = base.visit_create_column(create, first_pk=first_pk, **kw)
-        return rendered
+        column = create.element
+        made = sorted(column.constraints, key=lambda one: one._creation_order)  # noqa: SLF001
+        if len(made) < 2 or column.system:  # noqa: PLR2004 - one has no order
+            rendered: str | None = base.visit_create_column(create, *args, **kw)
+            return rendered
+        text: str = base.get_column_specification(column, *args, **kw)
+        return " ".join([text, *(self.process(one) for one in made)])
 
     def visit_computed_column(self, generated: Computed, **kw: Any) -> str:
         """Render GENERATED ALWAYS AS; STORED or VIRTUAL must be chosen.

@@ -1,12 +1,18 @@
-"""A plan as a script that psql runs as it stands. Pure text."""
+r"""A plan as a script that psql runs as it stands. Pure text.
+
+psql reads text of its own outside of quotes: a backslash, which the lexer refuses in a version, and
+``:name``, which it leaves alone unless someone set a variable of that name. So SQL goes out
+unaltered.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from neuron_schema.history import create_sql, record_sql
 from neuron_schema.model import Direction
-from neuron_schema.quoting import identifier, literal
+from neuron_schema.quoting import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +20,9 @@ if TYPE_CHECKING:
     from neuron_schema.history import HistoryTable
     from neuron_schema.locking import SessionSettings
     from neuron_schema.model import Plan, Step
+
+# As PostgreSQL's SplitIdentifierString reads a list of names.
+_SCHEMA = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s,"]+))\s*(?:,|$)')
 
 
 def psql_script(
@@ -30,11 +39,17 @@ def psql_script(
         exists: Whether it is known to be there.
         settings: What each transaction is set to; None leaves the session's own.
     """
-    parts = [r"\set ON_ERROR_STOP on"]
+    parts = []
     for index, step in enumerate(plan.steps):
         create = plan.direction is Direction.UP and not exists and index == 0
         parts.append("\n".join(_step(step, table, settings, create=create)))
-    return "\n\n".join(parts) + "\n"
+    head = [r"\set ON_ERROR_STOP on"]
+    if not all(step.transactional for step in plan.steps):
+        # It may be off in a psqlrc, and the operation would find itself in a transaction.
+        head.append(r"\set AUTOCOMMIT on")
+    if not all(part.isascii() for part in parts):
+        head.append(r"\encoding UTF8")
+    return "\n\n".join(["\n".join(head), *parts]) + "\n"
 
 
 def step_sql(step: Step, table: HistoryTable, *, create: bool = False) -> tuple[str, ...]:
@@ -50,47 +65,70 @@ def _step(
     yield from _heading(step)
     if step.transactional:
         yield "BEGIN;"
-        yield from _set_local(settings)
-        for sql in step_sql(step, table, create=create):
-            yield sql + ";"
+        yield from _set(step, settings)
+        yield from map(_ended, step_sql(step, table, create=create))
         yield "COMMIT;"
         return
     # Its own transaction ends with it, and only then may the history tell of it.
-    if settings is not None:
-        yield f"SET search_path = {_search_path(settings)};"
-        yield "SET lock_timeout = 0;"
-        if settings.role is not None:
-            yield f"SET ROLE {identifier(settings.role)};"
-    for statement in step.statements:
-        yield statement.sql + ";"
+    yield from _set(step, settings)
+    yield from (_ended(statement.sql) for statement in step.statements)
     yield "BEGIN;"
     if create:
-        yield create_sql(table) + ";"
-    yield record_sql(table, step) + ";"
+        yield _ended(create_sql(table))
+    yield _ended(record_sql(table, step))
     yield "COMMIT;"
 
 
 def _heading(step: Step) -> Iterator[str]:
     # A name is a file's: it must not be able to end the comment.
-    title = f"{step.version}_{step.name}"
-    yield "-- " + "".join(c if c.isprintable() else "?" for c in title) + (
-        " (down)" if step.direction is Direction.DOWN else ""
-    )
+    title = "".join(c if c.isprintable() else "?" for c in step.label)
+    yield f"-- {title}{' (down)' if step.direction is Direction.DOWN else ''}"
     for statement in step.statements:
         if statement.own_commit:
-            yield f"-- {statement.own_commit.kind} commits on its own: it runs outside a transaction"
+            yield f"-- {statement.own_commit.kind} commits on its own, outside of a transaction"
 
 
-def _set_local(settings: SessionSettings | None) -> Iterator[str]:
-    if settings is None:
-        return
-    yield f"SET LOCAL search_path = {_search_path(settings)};"
-    yield f"SET LOCAL lock_timeout = '{round(settings.lock_timeout * 1000)}ms';"
-    yield "SET LOCAL standard_conforming_strings = on;"
-    if settings.role is not None:
-        yield f"SET LOCAL ROLE {identifier(settings.role)};"
+def _set(step: Step, settings: SessionSettings | None) -> Iterator[str]:
+    """Yield what sets the session as the runner would: for the transaction, if there is one."""
+    words = "SET LOCAL" if step.transactional else "SET"
+    if settings is not None:
+        limits = (settings.lock_timeout, settings.statement_timeout)
+        lock, statement = map(_milliseconds, limits) if step.transactional else ("0", "0")
+        yield f"{words} search_path = {_search_path(settings.search_path)};"
+        yield f"{words} lock_timeout = {lock};"
+        yield f"{words} statement_timeout = {statement};"
+    if any("\\" in statement.sql for statement in step.statements):
+        # Without it a backslash in '...' would begin an escape.
+        yield f"{words} standard_conforming_strings = on;"
+    if settings is not None and settings.role is not None:
+        yield f"{words} ROLE {identifier(settings.role)};"
 
 
-def _search_path(settings: SessionSettings) -> str:
-    # Not as one quoted string: SET would take that for the name of a single schema.
-    return settings.search_path or literal("")
+def _milliseconds(seconds: float) -> str:
+    return f"'{round(seconds * 1000)}ms'" if seconds else "0"
+
+
+def _search_path(names: str) -> str:
+    """Return the names as SET takes them: one quoted string would be the name of one schema."""
+    quoted: list[str] = []
+    position = 0
+    names = names.strip()
+    while position < len(names):
+        match = _SCHEMA.match(names, position)
+        if match is None:
+            # PostgreSQL will refuse it as well, and say why.
+            return names
+        name = _lower(match[2]) if match[1] is None else match[1].replace('""', '"')
+        # PostgreSQL itself shows an empty path as an empty name.
+        quoted.append(identifier(name) if name else "''")
+        position = match.end()
+    return ", ".join(quoted) or "''"
+
+
+def _lower(name: str) -> str:
+    return "".join(c.lower() if c.isascii() else c for c in name)
+
+
+def _ended(sql: str) -> str:
+    """Return a statement with its semicolon, outside of a comment in its last line."""
+    return f"{sql}\n;" if "--" in sql.rpartition("\n")[2] else f"{sql};"

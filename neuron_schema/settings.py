@@ -6,18 +6,21 @@ Nothing else in the package reads either. The nearest ``pyproject.toml`` upwards
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import math
 import re
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuron_schema.errors import AddressError, SettingsError
+from neuron_schema.quoting import MAX_IDENTIFIER_BYTES
+from neuron_schema.settings_file import HEADER, find, line_of, wrong
 from neuron_schema.url import Address, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 EMBEDDED = "embedded"
 """The value of ``database`` that picks the project's embedded server."""
@@ -25,9 +28,11 @@ EMBEDDED = "embedded"
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 """libpq's own variables that say which server is meant."""
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)?")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|h)?")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, None: 1.0}
-_MAX_IDENTIFIER_BYTES = 63
+# PostgreSQL counts timeouts in whole milliseconds, 0 for no limit, in 31 bits.
+_SHORTEST_S = 0.001
+_LONGEST_S = 2**31 / 1000 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +44,8 @@ class Settings:
         file: The ``pyproject.toml`` that was read, or None.
         database: The address as it was spelled, ``"embedded"``, "" for libpq's own
             variables, or None when there is none.
-        database_origin: Where ``database`` was found, for messages.
+        database_origin: Where ``database`` was found, for messages; with None as ``database``
+            what was set, but empty.
         direct_url: An address past a pooler, for operations that commit on their own.
         versions: A directory (absolute) or the name of an importable package.
         history_table: Name of the history table.
@@ -80,21 +86,30 @@ class Settings:
             AddressError: there is none, or it cannot be read.
         """
         if self.database is None:
-            raise AddressError(
-                "no database address: none of --database-url, NEURON_SCHEMA_DATABASE_URL, "
-                "DATABASE_URL, [tool.neuron_schema] database, PGHOST, PGDATABASE or PGSERVICE is set",
-                remedy="set DATABASE_URL=postgresql://user@host/dbname, or database = "
-                '"embedded" in [tool.neuron_schema] for the embedded server',
-            )
+            raise AddressError(self._no_address(), remedy=_HOW_TO_GIVE_AN_ADDRESS)
         if self.database == "":
             return Address(params={})
         return _parse_from(self.database, self.database_origin)
+
+    def _no_address(self) -> str:
+        if self.database_origin is not None:
+            return f"no database address: {self.database_origin} is empty"
+        return (
+            "no database address: none of --database-url, NEURON_SCHEMA_DATABASE_URL, "
+            "DATABASE_URL, [tool.neuron_schema] database, "
+            f"{', '.join(LIBPQ_VARIABLES[:-1])} or {LIBPQ_VARIABLES[-1]} is set"
+        )
 
     def direct_address(self) -> Address | None:
         """Return the address past a pooler, or None."""
         return _parse_from(self.direct_url, "direct_url") if self.direct_url else None
 
 
+_HOW_TO_WRITE_ENV = 'write [tool.neuron_schema.env.NAME], then keys such as database = "..."'
+_HOW_TO_GIVE_AN_ADDRESS = (
+    'set DATABASE_URL=postgresql://user@host/dbname, or database = "embedded" in '
+    "[tool.neuron_schema] for the embedded server"
+)
 _TEXT = ("database", "direct_url", "versions", "history_table", "history_schema", "search_path")
 _KEYS = (
     *_TEXT,
@@ -132,13 +147,13 @@ def load(
     root = file.parent if file else directory
     environments = table.pop("env", {})
     environment = environment or environ.get("NEURON_SCHEMA_ENV") or None
-    values = _checked(table, file, "[tool.neuron_schema]")
+    values = _checked(table, file)
     if not isinstance(environments, dict) or not all(
         isinstance(entry, dict) for entry in environments.values()
     ):
-        raise _wrong("env", "must be a table of tables", file)
+        raise wrong("env", "must be a table of tables", file, remedy=_HOW_TO_WRITE_ENV)
     for name, entry in environments.items():
-        checked = _checked(entry, file, f"[tool.neuron_schema.env.{name}]")
+        checked = _checked(entry, file, "env", name)
         if name == environment:
             values |= checked
     if environment is not None and environment not in environments:
@@ -163,86 +178,75 @@ def load(
     )
 
 
-def find(directory: Path) -> tuple[Path | None, dict[str, Any]]:
-    """Return the settings file that holds in ``directory`` and its table.
-
-    Raises:
-        SettingsError: a ``pyproject.toml`` on the way does not parse.
-    """
-    for parent in (directory, *directory.parents):
-        file = parent / "pyproject.toml"
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{file} cannot be read: {error}", where=str(file)) from None
-        # Parsing costs more than looking: most files on the way have no such table.
-        if "neuron_schema" not in text:
-            continue
-        try:
-            table = tomllib.loads(text).get("tool", {}).get("neuron_schema")
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(
-                f"{file} is not valid TOML: {error}", where=str(file), remedy="correct that line"
-            ) from None
-        if isinstance(table, dict):
-            return file, table
-    return None, {}
-
-
 def seconds(value: object) -> float:
     """Return a duration in seconds: ``5``, ``"500ms"``, ``"5s"``, ``"10min"``, ``"1h"``.
 
     Raises:
         ValueError: it is no such duration.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return float(value)
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{value!r} is no duration such as 5, '500ms', '5s' or '10min'")
-    return float(match[1]) * _UNIT_SECONDS[match[2]]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if value >= 0 and math.isfinite(value):
+            return float(value)
+    elif isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is not None:
+            return float(match[1]) * _UNIT_SECONDS[match[2]]
+    raise ValueError(f"{value!r} is no duration")
 
 
-def _checked(table: dict[str, Any], file: Path | None, header: str) -> dict[str, Any]:
-    """Return the table with values of the right kinds."""
-    values: dict[str, Any] = {}
-    for key, value in table.items():
+def _checked(table: dict[str, Any], file: Path | None, *below: str) -> dict[str, Any]:
+    """Return a table below ``[tool.neuron_schema]`` with values of the right kinds."""
+    header = ".".join((*HEADER, *below))
+    for key in table:
         if key not in _KEYS:
             raise SettingsError(
-                f"unknown key {key!r} in {header}",
-                where=_line_of(file, key),
+                f"unknown key {key!r} in [{header}]",
+                where=line_of(file, key, *below),
                 remedy=_suggest(key, _KEYS) or f"known keys: {', '.join(_KEYS)}",
             )
-        values[key] = _value(key, value, file)
-    return values
+    return {key: _value(key, value, file, *below) for key, value in table.items()}
 
 
-def _value(key: str, value: Any, file: Path | None) -> Any:
+def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
+    """Return a value as the settings hold it.
+
+    Raises:
+        SettingsError: it is of the wrong kind.
+    """
+    why, remedy = None, None
     if key == "protected":
         if not isinstance(value, bool):
-            raise _wrong(key, "must be true or false", file)
-        return value
-    if key in ("lock_timeout", "statement_timeout", "deadline"):
+            why, remedy = "must be true or false", "write it without quotes"
+    elif key in ("lock_timeout", "statement_timeout", "deadline"):
         try:
-            return seconds(value)
+            value = seconds(value)
         except ValueError as error:
-            raise _wrong(key, str(error), file) from None
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise _wrong(key, "must be a non-empty string", file)
-    if key in ("history_table", "history_schema", "role") and (
-        len(value.encode()) > _MAX_IDENTIFIER_BYTES
+            why = str(error)
+        else:
+            if (0 < value < _SHORTEST_S or value > _LONGEST_S) and key != "deadline":
+                why = "PostgreSQL counts it in whole milliseconds, up to 2147483647"
+        remedy = "write seconds such as 5, or '500ms', '5s', '10min', '1h'"
+    elif not isinstance(value, str) or not value.strip() or "\0" in value:
+        why, remedy = "must be a string that is not empty", "leave the key out for its default"
+    elif (
+        key in ("history_table", "history_schema", "role")
+        and len(value.encode()) > MAX_IDENTIFIER_BYTES
     ):
         # PostgreSQL would cut it and only notice: two names could become one.
-        raise _wrong(key, f"is longer than {_MAX_IDENTIFIER_BYTES} bytes", file)
+        why, remedy = f"is longer than {MAX_IDENTIFIER_BYTES} bytes", "choose a shorter name"
+    if why is not None:
+        raise wrong(key, why, file, *below, remedy=remedy)
     return value
 
 
 def _database(
     given: str | None, environ: Mapping[str, str], configured: str | None
 ) -> tuple[str | None, str | None]:
-    """Return the first address there is, and where it came from."""
+    """Return the first address there is, and where it came from.
+
+    What is set but empty ends the search: a deployment whose address got lost on the way must not
+    run somewhere else.
+    """
     candidates = (
         (given, "--database-url"),
         (environ.get("NEURON_SCHEMA_DATABASE_URL"), "NEURON_SCHEMA_DATABASE_URL"),
@@ -250,8 +254,8 @@ def _database(
         (configured, "[tool.neuron_schema] database"),
     )
     for text, origin in candidates:
-        if text and text.strip():
-            return text.strip(), origin
+        if text is not None:
+            return text.strip() or None, origin
     for variable in LIBPQ_VARIABLES:
         if environ.get(variable):
             return "", variable
@@ -270,7 +274,10 @@ def _versions(
 
 def _resolved(versions: str, base: Path) -> str:
     """Return an absolute directory, or the dotted name of a package as it is."""
-    path = Path(versions).expanduser()
+    path = Path(versions)
+    # Without a home directory, or with an unknown user's, `~` is a name like any other.
+    with contextlib.suppress(RuntimeError):
+        path = path.expanduser()
     looks_like_package = re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", versions) is not None
     if looks_like_package and not (base / path).is_dir():
         return versions
@@ -285,26 +292,10 @@ def _parse_from(text: str, origin: str | None) -> Address:
         raise AddressError(error.message, remedy=error.remedy, where=origin) from None
 
 
-def _wrong(key: str, why: str, file: Path | None) -> SettingsError:
-    return SettingsError(f"{key} in the settings: {why}", where=_line_of(file, key))
-
-
-def _line_of(file: Path | None, key: str) -> str | None:
-    """Return ``file:line`` of a key; the first line that begins with it will do."""
-    if file is None:
-        return None
-    pattern = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if pattern.match(line):
-            return f"{file}:{number}"
-    return str(file)
-
-
-def _suggest(word: str, known: Any) -> str | None:
+def _suggest(word: str, known: Iterable[str]) -> str | None:
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {close[0]!r}?" if close else None
 
 
-def _known(names: Any) -> str:
+def _known(names: Iterable[str]) -> str:
     return f" (there are: {', '.join(sorted(names))})" if names else ""
-

@@ -142,7 +142,7 @@ class Address:
         Several hosts become ``?host=h1:5432&host=h2:5433``, a socket directory ``?host=/run/pg``.
         See https://docs.sqlalchemy.org/en/21/dialects/postgresql.html#specifying-multiple-fallback-hosts
         """
-        from sqlalchemy.engine import URL  # noqa: PLC0415 - imported when needed
+        from sqlalchemy.engine import URL
 
         rest = dict(self.params)
         user, password = rest.pop("user", None), rest.pop("password", None)
@@ -510,7 +510,7 @@ def _sqlalchemy_hosts(
 @functools.cache
 def _libpq_keywords() -> Mapping[str, str | None]:
     """Return the keywords of the libpq in use, with their environment variables."""
-    from psycopg.pq import Conninfo  # noqa: PLC0415 - imported when needed
+    from psycopg.pq import Conninfo
 
     return {
         option.keyword.decode(): option.envvar.decode() if option.envvar else None
@@ -520,7 +520,7 @@ def _libpq_keywords() -> Mapping[str, str | None]:
 
 def _libpq_defaults() -> dict[str, str]:
     """Return what libpq takes for keywords not given: ``PG*``, service file, built in."""
-    from psycopg.pq import Conninfo  # noqa: PLC0415 - imported when needed
+    from psycopg.pq import Conninfo
 
     return {
         option.keyword.decode(): option.val.decode(errors="replace")

@@ -84,7 +84,7 @@ def reachable_binaries(found: Binaries, account: Account) -> Binaries:
     """
     if is_reachable(found, account):
         return found
-    from importlib.metadata import version  # noqa: PLC0415 - slow, and seldom needed
+    from importlib.metadata import version
 
     name = f"pgserver-{version(_PACKAGE)}-{found.major}"
     copy = make_state_directory() / name / _PACKAGE / found.directory.name

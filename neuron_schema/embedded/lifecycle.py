@@ -102,7 +102,7 @@ def _check_major(cluster: Cluster) -> None:
 
 
 def _create_database(cluster: Cluster, running: Running) -> None:
-    import psycopg  # noqa: PLC0415 - only the first start needs it
+    import psycopg
 
     conninfo = psycopg.conninfo.make_conninfo(**address_of(running, "postgres").conninfo())
     try:

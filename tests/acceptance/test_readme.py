@@ -69,13 +69,11 @@ def test_sessions_print_what_the_readme_shows(checkout: Path) -> None:
     assert len(SESSIONS) == README.count("```console")
     for title, session in SESSIONS:
         before = ""
-        for line, shown in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", session, re.MULTILINE):
+        for typed, shown in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", session, re.MULTILINE):
             # "$?" is the status of the line before, which ran in another shell.
-            if line == "echo $?":
-                before += " >/dev/null 2>&1; echo $?"
-                line = before
-            before = line
-            assert settled(command(line, checkout)) == settled(shown), f"{title}: $ {line}"
+            line = f"{before} >/dev/null 2>&1; echo $?" if typed == "echo $?" else typed
+            assert settled(command(line, checkout)) == settled(shown), f"{title}: $ {typed}"
+            before = typed
 
 
 def test_the_files_shown_are_the_files() -> None:
