@@ -171,7 +171,7 @@ def read(fetch: Fetch, table: HistoryTable) -> tuple[AppliedRow, ...]:
     """Return the rows of the history table, ordered by number.
 
     Raises:
-        HistoryTableMalformed: a version in it is no number.
+        HistoryTableMalformed: a version in it is no number, or two rows have one number.
     """
     rows = fetch(f"SELECT version, name, applied_at, checksum FROM {table.qualified}")
     for version, *_ in rows:
@@ -184,7 +184,16 @@ def read(fetch: Fetch, table: HistoryTable) -> tuple[AppliedRow, ...]:
         AppliedRow(version=version, name=name, applied_at=applied_at, checksum=checksum)
         for version, name, applied_at, checksum in rows
     ]
-    return tuple(sorted(applied, key=lambda row: row.number))
+    by_number: dict[int, AppliedRow] = {}
+    for row in applied:
+        twin = by_number.setdefault(row.number, row)
+        if twin is not row:
+            # Rolled back, it would run twice.
+            raise HistoryTableMalformed(
+                f"the history table holds one number twice: {twin.version!r} and {row.version!r}",
+                remedy=f"delete the row of {table.qualified} that does not belong there",
+            )
+    return tuple(row for _, row in sorted(by_number.items()))
 
 
 def create_sql(table: HistoryTable) -> str:

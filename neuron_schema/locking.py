@@ -128,7 +128,8 @@ def session_sql() -> str:
 
 
 def _milliseconds(seconds: float) -> str:
-    return str(round(seconds * 1000))
+    # Rounding a small timeout to 0 would mean none at all.
+    return str(max(1, round(seconds * 1000)) if seconds > 0 else 0)
 
 
 def _can_check_connection(facts: ServerFacts) -> bool:

@@ -130,7 +130,12 @@ class Migration(VersionInfo):
 
 def script(statements: tuple[Statement, ...]) -> str:
     """Join statements into text that psql runs as it stands."""
-    return "\n\n".join(statement.sql + ";" for statement in statements)
+    return "\n\n".join(ended(statement.sql) for statement in statements)
+
+
+def ended(sql: str) -> str:
+    """Return a statement with its semicolon, outside of a comment in its last line."""
+    return f"{sql}\n;" if "--" in sql.rpartition("\n")[2] else f"{sql};"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from neuron_schema.history import create_sql, record_sql
-from neuron_schema.model import Direction
+from neuron_schema.model import Direction, ended
 from neuron_schema.quoting import identifier
 
 if TYPE_CHECKING:
@@ -66,16 +66,16 @@ def _step(
     if step.transactional:
         yield "BEGIN;"
         yield from _set(step, settings)
-        yield from map(_ended, step_sql(step, table, create=create))
+        yield from map(ended, step_sql(step, table, create=create))
         yield "COMMIT;"
         return
     # Its own transaction ends with it, and only then may the history tell of it.
     yield from _set(step, settings)
-    yield from (_ended(statement.sql) for statement in step.statements)
+    yield from (ended(statement.sql) for statement in step.statements)
     yield "BEGIN;"
     if create:
-        yield _ended(create_sql(table))
-    yield _ended(record_sql(table, step))
+        yield ended(create_sql(table))
+    yield ended(record_sql(table, step))
     yield "COMMIT;"
 
 
@@ -127,8 +127,3 @@ def _search_path(names: str) -> str:
 
 def _lower(name: str) -> str:
     return "".join(c.lower() if c.isascii() else c for c in name)
-
-
-def _ended(sql: str) -> str:
-    """Return a statement with its semicolon, outside of a comment in its last line."""
-    return f"{sql}\n;" if "--" in sql.rpartition("\n")[2] else f"{sql};"

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import Engine
 
 from neuron_schema.connections import fetcher, private_connection, run_transaction
 from neuron_schema.errors import (
@@ -38,7 +36,9 @@ from neuron_schema.locking import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
 
     from neuron_schema.history import Fetch
     from neuron_schema.model import OwnCommit, Step
