@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+_INTERRUPTED = 130
+
 
 def main() -> NoReturn:
     """Run the command line with this process's arguments and exit."""
-    from neuron_schema.cli.entry import run
-
+    try:
+        from neuron_schema.cli.entry import run
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     sys.exit(run(sys.argv[1:]))

@@ -8,8 +8,23 @@ import typer
 
 from neuron_schema.cli import database, project, reading, running
 
+# A line of \b keeps the lines of its paragraph.
+_EPILOG = """\b
+Exit status:
+  0    done, or nothing to do
+  1    a statement failed and its version was rolled back; an internal error
+  2    usage or settings; an invalid version module
+  3    versions are pending (status --check, wait)
+  4    history conflict: modified, missing, out of order
+  6    a lock was not obtained
+  7    no connection; a privilege, extension or direct address is missing
+  9    refused: irreversible, protected, without --yes
+  130  interrupted by SIGINT, rolled back (143: by SIGTERM)
+"""
+
 app = typer.Typer(
     help="Schema as code for PostgreSQL: versions in SQLAlchemy Core, reviewed as SQL, run safely.",
+    epilog=_EPILOG,
     no_args_is_help=True,
     # Rich's boxes cost a tenth of a second and are cut at 80 columns off a terminal.
     rich_markup_mode=None,
@@ -28,7 +43,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - Typer's callback
 
 @app.callback()
 def _main(
-    _: Annotated[
+    _: Annotated[  # noqa: FBT002 - Typer's callback
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,

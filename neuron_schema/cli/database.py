@@ -1,7 +1,10 @@
 """``db``: the project's embedded PostgreSQL."""
 
+# ruff: noqa: TC001 - Typer reads annotations at run time
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -12,7 +15,9 @@ from neuron_schema.cli.options import Environment, Json
 from neuron_schema.cli.output import note, say, show
 
 if TYPE_CHECKING:
-    from neuron_schema.embedded import DevelopmentServer
+    from collections.abc import Iterator
+
+    from neuron_schema.embedded import DevelopmentServer, ServerStatus
     from neuron_schema.url import Address
 
 app = typer.Typer(help="The project's embedded PostgreSQL.", rich_markup_mode=None)
@@ -22,6 +27,13 @@ def _server(call: Invocation) -> DevelopmentServer:
     from neuron_schema.embedded import DevelopmentServer
 
     return DevelopmentServer(call.settings.root)
+
+
+def _status(call: Invocation, server: DevelopmentServer) -> ServerStatus:
+    found = server.status()
+    if found.address is not None:
+        call.announce(found.address)
+    return found
 
 
 def _link(address: Address) -> str:
@@ -35,6 +47,7 @@ def start(*, env: Environment = None, as_json: Json = False) -> None:
     with Invocation("db start", as_json=as_json, environment=env) as call:
         server = _server(call)
         address = server.start(keep=True)
+        call.announce(address)
         for sentence in server.notices:
             note(f"note: {sentence}")
         call.put(running=True, url=_link(address))
@@ -52,24 +65,22 @@ def stop(
     """Stop it; a server in use stops with its last user."""
     with Invocation("db stop", as_json=as_json, environment=env) as call:
         server = _server(call)
-        was_running = server.status().running
+        before = _status(call, server)
         stopped = server.stop(force=force)
-        call.put(running=not stopped and was_running)
-        if not as_json:
-            say(
-                "not running"
-                if not was_running
-                else "stopped"
-                if stopped
-                else "in use; it stops with its last user"
-            )
+        call.put(running=before.running and not stopped)
+        if as_json:
+            return
+        if not before.running:
+            say("not running")
+        else:
+            say("stopped" if stopped else "in use; it stops with its last user")
 
 
 @app.command()
 def status(*, env: Environment = None, as_json: Json = False) -> None:
     """Show whether it runs, and where its data are."""
     with Invocation("db status", as_json=as_json, environment=env) as call:
-        found = _server(call).status()
+        found = _status(call, _server(call))
         call.put(
             running=found.running,
             kept=found.kept,
@@ -89,9 +100,11 @@ def url(*, env: Environment = None, as_json: Json = False) -> None:
     with Invocation("db url", as_json=as_json, environment=env) as call:
         from neuron_schema.errors import EmbeddedFailed
 
-        found = _server(call).status()
+        found = _status(call, _server(call))
         if not found.running or found.address is None:
-            raise EmbeddedFailed("the embedded server is not running", remedy="neuron-schema db start")
+            raise EmbeddedFailed(
+                "the embedded server is not running", remedy="neuron-schema db start"
+            )
         call.put(url=_link(found.address))
         if not as_json:
             show(_link(found.address))
@@ -101,7 +114,7 @@ def url(*, env: Environment = None, as_json: Json = False) -> None:
 def psql(
     arguments: Annotated[
         Optional[list[str]],  # noqa: UP045 - Typer reads it
-        typer.Argument(metavar="[ARGS]...", help="Passed on to psql."),
+        typer.Argument(metavar="[ARGS]...", help="Passed on to psql; after -- as they are."),
     ] = None,
     *,
     env: Environment = None,
@@ -110,7 +123,22 @@ def psql(
     with Invocation("db psql", environment=env) as call:
         server = _server(call)
         with server.in_use() as address:
+            call.announce(address)
             command = [str(server.psql()), *(arguments or [])]
-            call.exit_code = subprocess.run(  # noqa: S603 - the wheel's own psql
-                command, env=address.child_environment(), check=False
-            ).returncode
+            with _interrupts_left_to_psql():
+                status = subprocess.run(  # noqa: S603 - the wheel's own psql
+                    command, env=address.child_environment(), check=False
+                ).returncode
+        # A negative one is a signal, which a shell shows as 128 and its number.
+        call.exit_code = status if status >= 0 else 128 - status
+
+
+@contextlib.contextmanager
+def _interrupts_left_to_psql() -> Iterator[None]:
+    """In psql Ctrl-C ends a query, and not psql."""
+    # A handler of our own: a child would inherit that a signal is ignored.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import typer
 
 from neuron_schema.cli.app import app
-from neuron_schema.cli.invocation import Terminated, report_early
-from neuron_schema.errors import Interrupted, NeuronSchemaError, UsageError
+from neuron_schema.cli.ending import (
+    BROKEN_PIPE,
+    Terminated,
+    interrupt_code,
+    ours,
+    report_early,
+)
+from neuron_schema.cli.output import note
+from neuron_schema.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,15 +34,20 @@ def run(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         result = app(list(arguments), prog_name="neuron-schema", standalone_mode=False)
-    except NeuronSchemaError as error:
-        return report_early(error, arguments)
-    except (KeyboardInterrupt, typer.Abort):
-        return report_early(Interrupted("interrupted"), arguments)
-    except Exception as error:
-        usage = _usage_error(error)
-        if usage is None:
-            raise
-        return report_early(usage, arguments)
+    except SystemExit as ended:
+        # Typer's own way to end a shell's completion.
+        return ended.code if isinstance(ended.code, int) else 0
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except (KeyboardInterrupt, typer.Abort) as error:
+        # The option parser turns the one into the other.
+        cause = error if isinstance(error, KeyboardInterrupt) else error.__cause__
+        code = interrupt_code(cause)
+        return report_early(Interrupted("interrupted", exit_code=code), arguments)
+    except Exception as error:  # noqa: BLE001 - a traceback must not reach a user
+        found = _usage_error(error) or ours(error)
+        assert found is not None  # noqa: S101 - there is an exception
+        return report_early(found, arguments)
     return result if isinstance(result, int) else 0
 
 
@@ -53,10 +64,15 @@ def _usage_error(error: Exception) -> UsageError | None:
     """
     if not any(base.__name__ == "ClickException" for base in type(error).__mro__):
         return None
-    message = getattr(error, "message", "") or str(error)
+    # Its own rendering names the option and suggests a near one.
+    message = str(getattr(error, "format_message", error.__str__)())
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "neuron-schema"
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(message, file=sys.stderr)  # noqa: T201
+        note(message)
         return UsageError("a command is missing", remedy="neuron-schema --help lists them")
+    if type(error).__name__ == "NoSuchOption" and path == "neuron-schema":
+        return UsageError(
+            message.rstrip("."), remedy="options come after the command: neuron-schema --help"
+        )
     return UsageError(message.rstrip("."), remedy=f"{path} --help")

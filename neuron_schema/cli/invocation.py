@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuron_schema.cli.output import error_object, note, print_error, print_json, warn
-from neuron_schema.errors import ConnectionFailed, InternalError, Interrupted, NeuronSchemaError
+from neuron_schema.cli.ending import BROKEN_PIPE, head, ours, printed
+from neuron_schema.cli.output import error_object, note, print_error, warn
+from neuron_schema.errors import NeuronSchemaError, SettingsError
 from neuron_schema.settings import Settings, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from neuron_schema.discovery import VersionSet
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
     from neuron_schema.model import Direction, Plan
     from neuron_schema.runner import Listener, MigrationRunner
     from neuron_schema.url import Address
-
-_BROKEN_PIPE = 141
-_SESSION = {
-    "application_name": "neuron_schema",
-    # A host that vanished is noticed in half a minute, not in two hours.
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "connect_timeout": "10",
-}
 
 
 class Invocation:
@@ -66,7 +55,7 @@ class Invocation:
         """
         if self._settings is None:
             self._settings = load(
-                directory=Path.cwd(), environ=os.environ, **self._options
+                directory=working_directory(), environ=os.environ, **self._options
             )
         return self._settings
 
@@ -90,9 +79,7 @@ class Invocation:
         """The history table that the settings name."""
         from neuron_schema.history import HistoryTable
 
-        return HistoryTable(
-            name=self.settings.history_table, schema=self.settings.history_schema
-        )
+        return HistoryTable(name=self.settings.history_table, schema=self.settings.history_schema)
 
     def put(self, **payload: Any) -> None:
         """Add to the JSON object."""
@@ -111,78 +98,34 @@ class Invocation:
         """
         if not self.settings.embedded:
             address = self.settings.address()
-            self._announce(address)
+            self.announce(address)
             yield address
             return
         from neuron_schema.embedded import DevelopmentServer
 
         server = DevelopmentServer(self.settings.root)
         with server.in_use() as address:
-            self._announce(address)
+            self.announce(address)
             if notices:
                 for sentence in server.notices:
                     note(f"note: {sentence}")
             yield address
 
     def look(self, address: Address, *, patience_s: float | None = None) -> Look:
-        """Look at the database through a plain psycopg connection.
-
-        SQLAlchemy's first connection takes ten round trips, and importing it longer than all
-        the rest of a command that has nothing to do.
+        """Look at the database, without writing.
 
         Args:
-            patience_s: Seconds to wait for a server that is starting up; the settings' deadline
-                when None.
+            patience_s: Seconds to wait for a server that does not answer or is starting up; the
+                settings' deadline when None.
 
         Raises:
             ConnectionFailed: the server does not answer.
             PrivilegeMissing: the role may not read the history table.
         """
-        import psycopg
+        from neuron_schema.cli.connecting import look_at
 
-        from neuron_schema import history
-        from neuron_schema.errors import PrivilegeMissing
-
-        with self._connect(address, patience_s) as connection:
-            try:
-                return history.look(
-                    lambda sql: connection.execute(sql.encode()).fetchall(),
-                    self.table,
-                    backend_pid=connection.info.backend_pid,
-                )
-            except psycopg.errors.InsufficientPrivilege as error:
-                raise PrivilegeMissing(
-                    f"the history table cannot be read: {error.diag.message_primary}",
-                    remedy=f"GRANT SELECT ON {self.table.qualified} TO the role",
-                ) from None
-            except psycopg.OperationalError as error:
-                raise ConnectionFailed(
-                    f"the connection was lost: {' '.join(str(error).split())}",
-                    remedy="run again; nothing was changed",
-                ) from None
-
-    def _connect(self, address: Address, patience_s: float | None) -> Any:
-        import psycopg
-
-        from neuron_schema.failures import connection_error
-        from neuron_schema.locking import Deadline
-
-        deadline = Deadline(self.settings.deadline if patience_s is None else patience_s)
-        conninfo = {**_SESSION, **address.conninfo()}
-        while True:
-            try:
-                return psycopg.connect(**conninfo, autocommit=True, prepare_threshold=None)
-            except psycopg.Error as error:
-                failure = connection_error(error) or ConnectionFailed(
-                    f"cannot connect: {' '.join(str(error).split())}",
-                    remedy="check the address",
-                )
-                # A connection's failure has no SQLSTATE; libpq can tell a server that is
-                # starting up or shutting down (57P03) from one that is not there.
-                delay = deadline.delay() if _starting_up(conninfo) else None
-                if delay is None:
-                    raise failure from None
-                time.sleep(delay)
+        patience = self.settings.deadline if patience_s is None else patience_s
+        return look_at(address, self.table, patience_s=patience)
 
     def plan(
         self,
@@ -231,13 +174,14 @@ class Invocation:
     @contextlib.contextmanager
     def runner(self, address: Address, *listeners: Listener) -> Iterator[MigrationRunner]:
         """Yield a runner on an engine of its own, which is disposed of afterwards."""
+        from neuron_schema.cli.connecting import engine_for
         from neuron_schema.runner import MigrationRunner
 
         settings = self.settings
         direct = settings.direct_address()
         with contextlib.ExitStack() as stack:
             engines = [
-                stack.enter_context(_engine(one)) if one is not None else None
+                stack.enter_context(engine_for(one)) if one is not None else None
                 for one in (address, direct)
             ]
             assert engines[0] is not None  # noqa: S101 - the address is not None
@@ -255,7 +199,8 @@ class Invocation:
                 listeners=listeners,
             )
 
-    def _announce(self, address: Address) -> None:
+    def announce(self, address: Address) -> None:
+        """Name the target on stderr and in the JSON object."""
         target = address.target
         self._target = {
             "host": target.host,
@@ -280,70 +225,37 @@ class Invocation:
         if isinstance(exc, Exit):
             return
         if isinstance(exc, BrokenPipeError):
-            _silence_stdout()
-            raise Exit(_BROKEN_PIPE) from None
-        error = _ours(exc)
+            raise Exit(BROKEN_PIPE) from None
+        error = ours(exc)
         if error is not None:
             self.exit_code = error.exit_code
             if not self.as_json:
                 print_error(error)
         if self.as_json:
-            print_json(self._result(error))
+            self.exit_code = printed(self._result(error), self.exit_code)
         if self.exit_code:
             raise Exit(self.exit_code) from None
 
     def _result(self, error: NeuronSchemaError | None) -> dict[str, Any]:
-        result = {**_head(self.command, self.exit_code), "target": self._target, **self._payload}
+        result = {**head(self.command, self.exit_code), "target": self._target, **self._payload}
         if error is not None:
             result["error"] = error_object(error)
         return result
 
 
-def report_early(error: NeuronSchemaError, arguments: Sequence[str]) -> int:
-    """Report an error that came before any command was at work; return its exit status."""
-    if "--json" in arguments:
-        command = next((word for word in arguments if not word.startswith("-")), "")
-        head = _head(command, error.exit_code)
-        print_json({**head, "target": None, "error": error_object(error)})
-    else:
-        print_error(error)
-    return error.exit_code
+def working_directory() -> Path:
+    """Return where the command was started.
 
-
-def _head(command: str, exit_code: int) -> dict[str, Any]:
-    return {"schema_version": 1, "command": command, "exit_code": exit_code}
-
-
-def _ours(exc: BaseException | None) -> NeuronSchemaError | None:
-    """Return any exception as an error of ours: a traceback must not reach a user."""
-    if exc is None or isinstance(exc, NeuronSchemaError):
-        return exc
-    if isinstance(exc, KeyboardInterrupt):
-        return Interrupted("interrupted", exit_code=interrupt_code(exc))
-    place = exc.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else None
-    return InternalError(
-        f"internal error: {type(exc).__name__}: {exc}",
-        where=where,
-        remedy="please report this, with the command and the place above",
-    )
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, so that what undoes a Ctrl-C undoes it as well."""
-
-
-def interrupt_code(interrupt: KeyboardInterrupt) -> int:
-    """Return the exit status for a signal: 128 and its number."""
-    return 143 if isinstance(interrupt, Terminated) else 130
-
-
-def _silence_stdout() -> None:
-    """Keep Python from complaining again at exit that nobody reads."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    Raises:
+        SettingsError: that directory was removed meanwhile.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise SettingsError(
+            f"the working directory cannot be used: {error.strerror}",
+            remedy="change to a directory that exists",
+        ) from None
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path | None:
@@ -355,32 +267,3 @@ def cache_directory(environ: Mapping[str, str]) -> Path | None:
         return Path.home() / ".cache" / "neuron-schema"
     except RuntimeError:
         return None
-
-
-def _starting_up(conninfo: dict[str, Any]) -> bool:
-    """Whether libpq says that a server is there but takes no connections yet or any more.
-
-    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PQPINGPARAMS
-    """
-    from psycopg import conninfo as libpq
-    from psycopg import pq
-
-    answer: int = pq.PGconn.ping(libpq.make_conninfo("", **conninfo).encode())
-    return answer == pq.Ping.REJECT
-
-
-@contextlib.contextmanager
-def _engine(address: Address) -> Iterator[Any]:
-    from sqlalchemy import create_engine
-
-    # The HSTORE look-up alone costs three round trips on the first connection.
-    engine = create_engine(
-        address.sqlalchemy_url(),
-        pool_size=1,
-        use_native_hstore=False,
-        connect_args={**_SESSION, "prepare_threshold": None},
-    )
-    try:
-        yield engine
-    finally:
-        engine.dispose()

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 
-def complete_version(incomplete: str) -> list[str]:
+def complete_version(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the versions that begin so, for the shell's completion."""
+    from neuron_schema.cli.invocation import working_directory
     from neuron_schema.discovery import VersionSet
-    from neuron_schema.errors import NeuronSchemaError
     from neuron_schema.settings import load
 
+    given = {name: ctx.params.get(option) for name, option in _SETTINGS.items()}
     try:
-        settings = load(directory=Path.cwd(), environ=os.environ)
+        settings = load(directory=working_directory(), environ=os.environ, **given)
         files = VersionSet(settings.versions).files
-    except NeuronSchemaError:
+    except Exception:  # noqa: BLE001 - nothing to complete is no error at a prompt
         return []
     return [file.version for file in files if file.version.startswith(incomplete)]
 
+
+def complete_direction(incomplete: str) -> list[str]:
+    """Return the directions that begin so."""
+    return [word for word in ("up", "down") if word.startswith(incomplete)]
+
+
+_SETTINGS = {"environment": "env", "versions": "versions"}
 
 # Typer reads annotations at run time: Optional rather than "X | None" keeps one spelling for all.
 Database = Annotated[

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from neuron_schema.errors import InternalError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from neuron_schema.errors import NeuronSchemaError
     from neuron_schema.model import Plan, Report
 
+# A path in between may have taken one of the slashes.
+_PASSWORD = re.compile(r"(:/{1,2}[^\s/:@]*:)\S*(?=@)|(?<=\bpassword=)(?:'[^']*'|[^\s&]+)", re.I)
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 
 
@@ -21,68 +27,113 @@ def safe(text: str) -> str:
 
     Names and messages come from databases and files. CWE-150.
     """
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
 
 
-def colourful(stream: TextIO) -> bool:
+def one_line(text: str) -> str:
+    """Return text as ``safe`` does, and on one line."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if code > 0xFFFF:  # noqa: PLR2004 - Python's own three spellings
+        return f"\\U{code:08x}"
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is there (it may have been closed by the caller) and is a terminal."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def colourful(stream: TextIO | None) -> bool:
     """Whether a stream is a terminal that wants colour (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
 
 
-def paint(text: str, colour: str, stream: TextIO) -> str:
+def paint(text: str, colour: str, stream: TextIO | None) -> str:
     """Return text in a colour where the stream shows colours."""
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colourful(stream) else text
 
 
 def say(text: str) -> None:
     """Print a line of the result to stdout, at once."""
-    _write(sys.stdout, safe(text))
+    _result(safe(text))
 
 
 def show(text: str) -> None:
     """Print text of our own to stdout, colours included."""
-    _write(sys.stdout, text)
+    _result(text)
+
+
+def show_script(text: str) -> None:
+    """Print SQL to stdout: as it is for psql, without what a terminal would obey on one."""
+    if is_terminal(sys.stdout):
+        _result(safe(text))
+    elif sys.stdout is not None:
+        # A locale that lacks a letter must not change a script.
+        _result((text + "\n").encode("utf-8", "surrogateescape"))
 
 
 def note(text: str) -> None:
     """Print a line beside the result to stderr."""
-    _write(sys.stderr, safe(text))
+    _aside(safe(text))
+
+
+def ask(question: str) -> bool:
+    """Ask on the terminal; everything but yes is no, the end of the input too."""
+    sys.stderr.write(f"{safe(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def warn(text: str) -> None:
     """Print a warning to stderr."""
-    _write(sys.stderr, paint("warning: ", "yellow", sys.stderr) + safe(text))
+    _aside(paint("warning: ", "yellow", sys.stderr) + _indented(text))
 
 
 def print_error(error: NeuronSchemaError) -> None:
     """Print an error to stderr: its code, what is so, where, and what mends it."""
     head = paint(f"error[{error.code}]", "red", sys.stderr)
-    lines = [f"{head}: {safe(error.message)}"]
+    lines = [f"{head}: {_indented(error.message)}"]
     if error.where:
-        lines.append(f"  at: {safe(error.where)}")
+        lines.append(f"  at: {one_line(error.where)}")
     if error.remedy:
-        lines.append(f"  fix: {safe(error.remedy)}")
-    _write(sys.stderr, "\n".join(lines))
+        lines.append(f"  fix: {_indented(error.remedy)}")
+    _aside(masked("\n".join(lines)))
+
+
+def masked(text: str) -> str:
+    """Return text without the password of an address that was given in a wrong place."""
+    return _PASSWORD.sub(r"\1***", text)
+
+
+def _indented(text: str) -> str:
+    """Return text that stays within its paragraph: a server's message may have many lines."""
+    return safe(text).replace("\n", "\n    ")
 
 
 def error_object(error: NeuronSchemaError) -> dict[str, Any]:
     """Return an error as ``--json`` shows it."""
     return {
         "code": error.code,
-        "message": error.message,
-        "where": error.where,
-        "remedy": error.remedy,
+        "message": masked(error.message),
+        "where": masked(error.where) if error.where else None,
+        "remedy": masked(error.remedy) if error.remedy else None,
     }
 
 
 def print_json(result: dict[str, Any]) -> None:
     """Print the one object that ``--json`` promises."""
-    _write(sys.stdout, json.dumps(result))
+    _result(json.dumps(result))
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as aligned lines; nothing is ever cut."""
-    cleaned = [[safe(cell) for cell in row] for row in rows]
+    cleaned = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in cleaned) for i in range(len(cleaned[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -122,12 +173,45 @@ def report_steps(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def labels(items: Iterable[str]) -> str:
-    """Return names as a list in a sentence."""
-    return ", ".join(items)
+def silence_stdout() -> None:
+    """Write nothing more to stdout, and keep Python from complaining of it at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _result(text: str | bytes) -> None:
+    """Write to stdout, where nothing may be lost in silence.
+
+    Raises:
+        BrokenPipeError: nobody reads it any more.
+        InternalError: it cannot be written.
+    """
+    try:
+        _write(sys.stdout, text)
+    except BrokenPipeError:
+        silence_stdout()
+        raise
+    except OSError as error:
+        silence_stdout()
+        raise InternalError(
+            f"stdout cannot be written: {error.strerror}", remedy="send the output elsewhere"
+        ) from None
+
+
+def _aside(text: str) -> None:
+    """Write to stderr, whose loss must not stop a run."""
+    with contextlib.suppress(OSError, ValueError):
+        _write(sys.stderr, text)
+
+
+def _write(stream: TextIO | None, text: str | bytes) -> None:
+    if stream is None:
+        return
+    if isinstance(text, bytes):
+        stream.flush()
+        stream.buffer.write(text)
+        stream.buffer.flush()
+        return
     try:
         print(text, file=stream, flush=True)
     except UnicodeEncodeError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from neuron_schema.cli.output import note, paint, safe, show
+from neuron_schema.cli.output import is_terminal, note, one_line, paint, show, warn
+from neuron_schema.errors import InternalError
 from neuron_schema.model import (
     Outcome,
     Report,
@@ -20,23 +23,34 @@ if TYPE_CHECKING:
 
     from neuron_schema.model import Event, Plan, Step
 
+_AGE = re.compile(r"for \d+ s")
+_MS_PER_S = 1000
+
 
 class Progress:
     """A listener of the runner, and a context manager around the run.
 
+    The bar is there only while a step runs, so that whatever is printed stands above it.
+
     Args:
         quiet: Print nothing: the result is one JSON object.
+
+    Attributes:
+        current: The step at work, or None between two.
+        done: The steps that ended.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.current: Step | None = None
+        self.done: list[StepReport] = []
         self._quiet = quiet
-        self._done: list[StepReport] = []
+        self._unread = False
         self._bar: Any = None
         self._task: Any = None
         self._said = ""
 
     def __call__(self, event: Event) -> None:
+        """Tell of an event."""
         match event:
             case StepStarted():
                 self.current = event.step
@@ -45,67 +59,72 @@ class Progress:
                 self._wait(event)
             case StepEnded():
                 self.current = None
-                self._done.append(event.report)
+                self.done.append(event.report)
                 self._end(event)
 
-    def report(self, plan: Plan) -> Report:
-        """Return what was seen of the run so far."""
-        known = {done.step.version for done in self._done}
+    def report(self, plan: Plan, outcome: Outcome = Outcome.FAILED) -> Report:
+        """Return what was seen of a run that was broken off.
+
+        Args:
+            plan: What was to be run.
+            outcome: How the step ended that was at work.
+        """
+        known = {done.step.version for done in self.done}
         rest = tuple(
-            StepReport(
-                step=step, outcome=Outcome.FAILED if step == self.current else Outcome.NOT_RUN
-            )
+            StepReport(step=step, outcome=outcome if step == self.current else Outcome.NOT_RUN)
             for step in plan.steps
             if step.version not in known
         )
-        return Report(direction=plan.direction, steps=(*self._done, *rest))
+        return Report(direction=plan.direction, steps=(*self.done, *rest))
 
     def _show_bar(self, event: StepStarted) -> None:
-        if self._quiet or not sys.stderr.isatty():
+        if self._quiet or not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
             return
-        if self._bar is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-            from rich.progress import Progress as Bar
-
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._task = self._bar.add_task("", total=event.total)
-            self._bar.start()
         from rich.markup import escape
 
+        if self._bar is None:
+            self._bar = _make_bar()
+            self._task = self._bar.add_task("", total=event.total)
         self._bar.update(
             self._task,
             completed=event.index,
             total=event.total,
-            description=escape(safe(event.step.label)),
+            description=escape(one_line(event.step.label)),
         )
+        self._bar.start()
 
     def _wait(self, event: StepWaiting) -> None:
-        # The reason is said once; a blocked run repeats it twenty times a minute.
+        # A reason is said once: a blocked run repeats it, with another age, many times a minute.
         sentence = f"{event.step.label}: waiting: {event.reason}"
-        if not self._quiet and sentence != self._said:
-            self._said = sentence
-            note(sentence)
+        key = _AGE.sub("", sentence)
+        if self._quiet or key == self._said:
+            return
+        self._said = key
+        self._hide_bar()
+        note(sentence)
+        if self._bar is not None:
+            self._bar.start()
 
     def _end(self, event: StepEnded) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, completed=event.index + 1)
-        if self._quiet:
+        self._hide_bar()
+        if self._quiet or self._unread:
             return
         report = event.report
         colour = "red" if report.outcome is Outcome.FAILED else "green"
         outcome = paint(report.outcome.value, colour, sys.stdout)
-        text = f"{safe(report.step.label)}  {outcome}  {_duration(report.duration_ms)}"
+        text = f"{one_line(report.step.label)}  {outcome}  {_duration(report.duration_ms)}"
         if report.confirmed:
             text += "  (confirmed after a lost reply)"
-        show(text)
+        try:
+            show(text)
+        except (BrokenPipeError, InternalError):
+            # What is asked for is the schema, not the report of it: `up | head -1` goes on.
+            self._unread = True
+            warn("stdout cannot be written; the run goes on")
+
+    def _hide_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
 
     def __enter__(self) -> Progress:
         return self
@@ -116,9 +135,27 @@ class Progress:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._hide_bar()
+
+
+def _make_bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        # It would print what goes to a redirected stdout on the terminal.
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
 
 
 def _duration(milliseconds: float) -> str:
-    return f"{milliseconds / 1000:.1f} s" if milliseconds >= 1000 else f"{milliseconds:.0f} ms"  # noqa: PLR2004
+    if milliseconds >= _MS_PER_S:
+        return f"{milliseconds / _MS_PER_S:.1f} s"
+    return f"{milliseconds:.0f} ms"

@@ -16,12 +16,27 @@ from neuron_schema.cli.options import (
     OutOfOrder,
     Target,
     Versions,
+    complete_direction,
 )
-from neuron_schema.cli.output import columns, plan_steps, say, show, warn
+from neuron_schema.cli.output import (
+    columns,
+    error_object,
+    note,
+    plan_steps,
+    print_error,
+    say,
+    show,
+    show_script,
+    warn,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from neuron_schema.discovery import VersionFile
+    from neuron_schema.errors import VersionError
     from neuron_schema.history import Look
-    from neuron_schema.model import MigrationStatus
+    from neuron_schema.model import Migration, MigrationStatus
 
 
 def status(
@@ -44,6 +59,9 @@ def status(
             look = call.look(address)
         infos = call.versions.infos()
         lines = planning.statuses(infos, look.applied)
+        for line in lines:
+            if line.renamed_from is not None:
+                warn(f"{line.version}_{line.name} was applied under the name {line.renamed_from}")
         call.put(migrations=[_status_object(line) for line in lines])
         if not as_json:
             _show_status(lines)
@@ -52,7 +70,10 @@ def status(
 
 
 def plan(
-    direction: Annotated[str, typer.Argument(metavar="[up|down]", help="Direction.")] = "up",
+    direction: Annotated[
+        str,
+        typer.Argument(metavar="[up|down]", help="Direction.", autocompletion=complete_direction),
+    ] = "up",
     target: Target = None,
     *,
     count: Count = None,
@@ -87,6 +108,7 @@ def plan(
 
 def print_plan(call: Invocation, look: Look, direction: Any, **target: Any) -> None:
     """Print a plan as a psql script, or put it into the JSON object."""
+    from neuron_schema.model import Direction
     from neuron_schema.script import psql_script
 
     made = call.plan(look, direction, **target)
@@ -95,7 +117,9 @@ def print_plan(call: Invocation, look: Look, direction: Any, **target: Any) -> N
         text = psql_script(
             made, look.table, exists=look.exists, settings=call.session_settings(look)
         )
-        show(text.rstrip("\n"))
+        show_script(text.rstrip("\n"))
+        if not made.steps:
+            note("nothing to " + ("apply" if made.direction is Direction.UP else "roll back"))
 
 
 def sql(
@@ -123,36 +147,68 @@ def sql(
         made = planning.make_plan(selection, call.versions.migrations(selection.infos), ())
         call.put(direction=made.direction.value, steps=plan_steps(made))
         if not as_json:
-            show(psql_script(made, call.table).rstrip("\n"))
+            show_script(psql_script(made, call.table).rstrip("\n"))
 
 
 def check(*, versions: Versions = None, env: Environment = None, as_json: Json = False) -> None:
-    """Compile every version afresh and report what is wrong, without a database."""
+    """Compile every version afresh, without a database."""
     with Invocation("check", as_json=as_json, versions=versions, environment=env) as call:
-        from neuron_schema.discovery import foreign_imports
-
-        migrations = call.versions.migrations()
-        warnings = [
-            f"{path}:{line}: imports {module}: a version must not change meaning when the "
-            "application's code does"
-            for path, line, module in foreign_imports(call.versions.files)
-        ]
+        valid, wrong, warnings = _compiled_afresh(call.versions.files)
         for sentence in warnings:
             warn(sentence)
         call.put(
             warnings=warnings,
+            errors=[error_object(error) for error in wrong],
             migrations=[
                 {"version": one.version, "name": one.name, "checksum": one.checksum}
-                for one in migrations
+                for one in valid
             ],
         )
+        if wrong:
+            # All of them at once: who corrects one wants to know of the next.
+            for error in () if as_json else wrong[:-1]:
+                print_error(error)
+            raise wrong[-1]
         if not as_json:
-            say(f"{len(migrations)} version{'' if len(migrations) == 1 else 's'} valid")
+            say(f"{_versions_counted(len(valid))} valid")
+
+
+def _compiled_afresh(
+    files: Iterable[VersionFile],
+) -> tuple[list[Migration], list[VersionError], list[str]]:
+    """Return the versions that are valid, what is wrong with the others, and warnings."""
+    from neuron_schema import version_module, version_source
+    from neuron_schema.discovery import read
+    from neuron_schema.errors import VersionError
+
+    valid: list[Migration] = []
+    wrong: list[VersionError] = []
+    warnings: list[str] = []
+    with version_module.no_connections():
+        for file in files:
+            path = str(file.path)
+            try:
+                tree = version_source.parse(version_source.decode(read(file.path), path), path)
+                warnings += [
+                    f"{path}:{line}: imports {module}: a version must not change meaning when "
+                    "the application's code does"
+                    for module, line in version_source.foreign_imports(tree)
+                ]
+                valid.append(
+                    version_module.load_tree(tree, path, version=file.version, name=file.name)
+                )
+            except VersionError as error:
+                wrong.append(error)
+    return valid, wrong, warnings
+
+
+def _versions_counted(count: int) -> str:
+    return "1 version" if count == 1 else f"{count} versions"
 
 
 def wait(
     *,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 60.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait.")] = 60.0,
     database_url: Database = None,
     versions: Versions = None,
     env: Environment = None,
@@ -164,9 +220,10 @@ def wait(
     ) as call:
         infos = call.versions.infos()
         with call.database() as address:
-            _wait_until_current(call, address, time.monotonic() + timeout)
+            # The order matters: with "nan" there would be no end.
+            _wait_until_current(call, address, time.monotonic() + max(0.0, timeout))
         if not as_json:
-            say(f"all {len(infos)} versions are applied")
+            say(f"nothing is pending: {_versions_counted(len(infos))}")
 
 
 def _wait_until_current(call: Invocation, address: Any, ends: float) -> None:
@@ -174,7 +231,8 @@ def _wait_until_current(call: Invocation, address: Any, ends: float) -> None:
 
     while True:
         try:
-            _raise_unless_current(call, call.look(address, patience_s=0.0))
+            left = max(0.0, ends - time.monotonic())
+            _raise_unless_current(call, call.look(address, patience_s=left))
         except (ConnectionFailed, VersionsPending):
             left = ends - time.monotonic()
             if left <= 0:

@@ -1,11 +1,13 @@
 """The commands that change a database: ``up``, ``down``, ``reset``."""
 
+# ruff: noqa: TC001 - Typer reads annotations at run time
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
-from neuron_schema.cli.invocation import Invocation, interrupt_code
+from neuron_schema.cli.ending import interrupt_code
+from neuron_schema.cli.invocation import Invocation
 from neuron_schema.cli.options import (
     Count,
     Database,
@@ -18,12 +20,14 @@ from neuron_schema.cli.options import (
     Versions,
     Yes,
 )
-from neuron_schema.cli.output import labels, note, report_steps, say
+from neuron_schema.cli.output import ask, is_terminal, report_steps, say
 from neuron_schema.cli.reading import print_plan
+from neuron_schema.errors import Interrupted
 
 if TYPE_CHECKING:
+    from neuron_schema.cli.progress import Progress
     from neuron_schema.history import Look
-    from neuron_schema.model import Plan
+    from neuron_schema.model import Outcome, Plan
     from neuron_schema.url import Address
 
 
@@ -54,7 +58,11 @@ def up(
         call.database(notices=True) as address,
     ):
         look = call.look(address)
-        wanted = {"to": target, "count": count, "allow_out_of_order": allow_out_of_order}
+        wanted: dict[str, Any] = {
+            "to": target,
+            "count": count,
+            "allow_out_of_order": allow_out_of_order,
+        }
         if dry_run:
             print_plan(call, look, Direction.UP, **wanted)
             return
@@ -132,7 +140,7 @@ def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
     """
     from neuron_schema.errors import ConfirmationNeeded, ProtectedDatabase
 
-    names = labels(step.label for step in plan.steps)
+    names = ", ".join(step.label for step in plan.steps)
     if call.settings.protected:
         raise ProtectedDatabase(
             f"this database is protected; {names} would be rolled back",
@@ -141,12 +149,12 @@ def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
         )
     if yes:
         return
-    if call.as_json or not sys.stdin.isatty():
+    if call.as_json or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise ConfirmationNeeded(
-            f"{names} would be rolled back", remedy=f"neuron-schema {call.command} --yes"
+            f"{names} would be rolled back",
+            remedy=f"neuron-schema {call.command} --yes (--dry-run prints the SQL)",
         )
-    note(f"Roll back {names}? [y/N]")
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if not ask(f"Roll back {names}?"):
         raise ConfirmationNeeded("nothing was rolled back", remedy="answer y to go on")
 
 
@@ -170,8 +178,14 @@ def _run(call: Invocation, address: Address, plan: Plan, look: Look) -> None:
             call.put(direction=plan.direction.value, steps=report_steps(error.report))
         raise
     except KeyboardInterrupt as interrupt:
-        call.put(direction=plan.direction.value, steps=report_steps(progress.report(plan)))
-        raise _interrupted(call, address, progress, interrupt) from None
+        outcome, text = _interrupted(call, address, progress)
+        steps = report_steps(progress.report(plan, outcome))
+        call.put(direction=plan.direction.value, steps=steps)
+        raise Interrupted(
+            text,
+            exit_code=interrupt_code(interrupt),
+            remedy="neuron-schema status tells what is applied",
+        ) from None
     call.put(direction=plan.direction.value, steps=report_steps(report))
 
 
@@ -186,24 +200,26 @@ def _nothing_to_do(plan: Plan, look: Look) -> str:
     )
 
 
-def _interrupted(call: Invocation, address: Address, progress: Any, interrupt: Any) -> Any:
-    """Say what an interrupted run left, as the database itself tells it."""
-    from neuron_schema.errors import Interrupted, NeuronSchemaError
+def _interrupted(call: Invocation, address: Address, progress: Progress) -> tuple[Outcome, str]:
+    """Return how an interrupted run's step ended, as the database itself tells it."""
+    from neuron_schema.errors import NeuronSchemaError
+    from neuron_schema.model import Direction, Outcome
 
-    code = interrupt_code(interrupt)
     step = progress.current
     if step is None:
-        return Interrupted("interrupted between two versions", exit_code=code)
+        place = "between two versions" if progress.done else "before anything was run"
+        return Outcome.FAILED, f"interrupted {place}"
     try:
         rows = {row.number for row in call.look(address, patience_s=5.0).applied}
     except NeuronSchemaError:
-        rows = None
+        text = f"interrupted in {step.label}; the server does not say how it ended"
+        return Outcome.FAILED, text
+    up = step.direction is Direction.UP
+    if (int(step.version) in rows) is up:
+        outcome = Outcome.APPLIED if up else Outcome.ROLLED_BACK
+        return outcome, f"interrupted; {step.label} was committed just before"
     if not step.transactional:
         text = f"interrupted in {step.label}, which commits on its own; the next run completes it"
-    elif rows is None:
-        text = f"interrupted in {step.label}; the server does not say how it ended"
-    elif (int(step.version) in rows) is (step.direction.value == "up"):
-        text = f"interrupted; {step.label} was committed just before"
-    else:
-        text = f"interrupted; {step.label} was rolled back"
-    return Interrupted(text, exit_code=code, remedy="neuron-schema status tells what is applied")
+        return Outcome.FAILED, text
+    undone = "was rolled back" if up else "stays applied"
+    return Outcome.FAILED, f"interrupted in {step.label} ({step.direction.value}); it {undone}"

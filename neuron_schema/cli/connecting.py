@@ -1,0 +1,128 @@
+"""Connections of a command: a plain one for the look, an engine for the run."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from neuron_schema.errors import ConnectionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from neuron_schema.history import HistoryTable, Look
+    from neuron_schema.url import Address
+
+_LEAST_CONNECT_TIMEOUT_S = 2  # libpq's own
+_SESSION = {
+    "application_name": "neuron_schema",
+    # A host that vanished is noticed in half a minute, not in two hours.
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "connect_timeout": "10",
+}
+
+
+def look_at(address: Address, table: HistoryTable, *, patience_s: float) -> Look:
+    """Look at a database through a plain psycopg connection.
+
+    SQLAlchemy's first connection takes ten round trips, and importing it longer than all the
+    rest of a command that has nothing to do.
+
+    Args:
+        address: Of the database.
+        table: The history table.
+        patience_s: Seconds to wait for a server that does not answer or is starting up.
+
+    Raises:
+        ConnectionFailed: the server does not answer.
+        PrivilegeMissing: the role may not read the history table.
+    """
+    import psycopg
+
+    from neuron_schema import history
+    from neuron_schema.errors import PrivilegeMissing
+
+    with _connect(address, patience_s) as connection:
+        try:
+            return history.look(
+                lambda sql: connection.execute(sql.encode()).fetchall(),
+                table,
+                backend_pid=connection.info.backend_pid,
+            )
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise PrivilegeMissing(
+                f"the history table cannot be read: {error.diag.message_primary}",
+                remedy=f"GRANT SELECT ON {table.qualified} TO the role",
+            ) from None
+        except psycopg.OperationalError as error:
+            raise ConnectionFailed(
+                f"the connection was lost: {' '.join(str(error).split())}",
+                remedy="run again; nothing was changed",
+            ) from None
+
+
+@contextlib.contextmanager
+def engine_for(address: Address) -> Iterator[Any]:
+    """Yield an engine, which is disposed of afterwards."""
+    from sqlalchemy import create_engine
+
+    # The HSTORE look-up alone costs three round trips on the first connection.
+    engine = create_engine(
+        address.sqlalchemy_url(),
+        pool_size=1,
+        use_native_hstore=False,
+        connect_args={**_session(address), "prepare_threshold": None},
+    )
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _connect(address: Address, patience_s: float) -> Any:
+    import psycopg
+
+    from neuron_schema.failures import connection_error
+    from neuron_schema.locking import Deadline
+
+    deadline = Deadline(patience_s)
+    conninfo = {**_session(address), **address.conninfo()}
+    if "connect_timeout" not in address.params:
+        limit = max(_LEAST_CONNECT_TIMEOUT_S, math.ceil(min(patience_s, 3600)))
+        conninfo["connect_timeout"] = str(min(int(_SESSION["connect_timeout"]), limit))
+    while True:
+        try:
+            return psycopg.connect(**conninfo, autocommit=True, prepare_threshold=None)
+        except psycopg.Error as error:
+            failure = connection_error(error) or ConnectionFailed(
+                f"cannot connect: {' '.join(str(error).split())}",
+                remedy="check the address",
+            )
+            # A connection's failure has no SQLSTATE; libpq can tell a server that is
+            # starting up or shutting down (57P03) from one that is not there.
+            delay = deadline.delay() if _starting_up(conninfo) else None
+            if delay is None:
+                raise failure from None
+            time.sleep(delay)
+
+
+def _starting_up(conninfo: dict[str, Any]) -> bool:
+    """Whether libpq says that a server is there but takes no connections yet or any more.
+
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PQPINGPARAMS
+    """
+    from psycopg import conninfo as libpq
+    from psycopg import pq
+
+    quick = {**conninfo, "connect_timeout": str(_LEAST_CONNECT_TIMEOUT_S)}
+    answer: int = pq.PGconn.ping(libpq.make_conninfo("", **quick).encode())
+    return answer == pq.Ping.REJECT
+
+
+def _session(address: Address) -> dict[str, str]:
+    """Return what a session is opened with, without what the address says itself."""
+    return {key: value for key, value in _SESSION.items() if key not in address.params}
