@@ -95,8 +95,10 @@ class Cluster:
             EmbeddedFailed: ``initdb`` failed.
             OSError: A file cannot be written.
         """
-        unfinished = self.home / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        for left in self.home.glob("data.unfinished*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # A name of its own: the initdb of a user that was killed lives on for a moment.
+        unfinished = self.home / f"data.unfinished-{os.getpid()}-{time.monotonic_ns()}"
         command = [str(self.binaries.path("initdb")), "-D", str(unfinished), "-U", SUPERUSER]
         command += ["--no-instructions", "--auth-local=peer", "--auth-host=scram-sha-256"]
         # A thousand small files, which the kernel writes within half a minute anyway: waiting for
