@@ -111,7 +111,11 @@ def _pool_exhausted(error: SqlalchemyTimeout) -> ConnectionFailed:
 
 
 def run_transaction(
-    engine: Engine, script: Sequence[str], begun: Callable[[int], None] | None = None
+    engine: Engine,
+    script: Sequence[str],
+    begun: Callable[[int], None] | None = None,
+    *,
+    check_session: bool = True,
 ) -> None:
     """Run statements and COMMIT in one ``engine.begin()`` block, in one round trip.
 
@@ -122,6 +126,8 @@ def run_transaction(
     Args:
         script: Single statements, without BEGIN and COMMIT. The first of them sets the session.
         begun: Told the backend's process before anything is sent.
+        check_session: See whether the statements left the session set otherwise, and if so do
+            not give the connection back to its pool.
 
     Raises:
         AttemptFailed: with the statement that failed; nothing was committed, unless ``lost``.
@@ -136,10 +142,11 @@ def run_transaction(
             if begun is not None:
                 begun(raw.info.backend_pid)
             settings, *rest = script
-            before = (_begin(raw), settings, session_sql())
-            _send(connection, raw, (*before, *rest, session_sql(), _COMMIT), sent)
+            check = (session_sql(),) if check_session else ()
+            before = (_begin(raw), settings, *check)
+            _send(connection, raw, (*before, *rest, *check, _COMMIT), sent)
             _check_commit(sent[-1].result)
-            if _value(sent[2]) != _value(sent[-2]):
+            if check_session and _value(sent[2]) != _value(sent[-2]):
                 # What a version leaves set is for no other version, and not for the service.
                 connection.connection.invalidate(soft=True)
     except (AttemptFailed, NeuronSchemaError):

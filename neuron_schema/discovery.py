@@ -65,6 +65,11 @@ class VersionSet:
         self.files = scan(self.directory)
         self._cache_directory = cache_directory
         self._infos: tuple[VersionInfo, ...] | None = None
+        # Compiled for their checksum by this process, by the digest of the bytes, until they are
+        # asked for.
+        self._compiled: dict[str, Migration] = {}
+        # Digests that the cache knows: their files have passed the source checks.
+        self._checked: set[str] = set()
 
     def infos(self) -> tuple[VersionInfo, ...]:
         """Return all versions with their checksums.
@@ -94,12 +99,23 @@ class VersionSet:
         from neuron_schema import version_module
 
         with version_module.no_connections():
-            return tuple(
-                version_module.load(
-                    read(file.path), str(file.path), version=file.version, name=file.name
-                )
-                for file in files
-            )
+            return tuple(self._load(file) for file in files)
+
+    def _load(self, file: VersionFile) -> Migration:
+        from neuron_schema import version_module
+
+        source = read(file.path)
+        digest = hashlib.sha256(source).hexdigest()
+        known = self._compiled.pop(digest, None)
+        if known is not None and known.path == str(file.path):
+            return known
+        return version_module.load(
+            source,
+            str(file.path),
+            version=file.version,
+            name=file.name,
+            checked=digest in self._checked,
+        )
 
     def _read(self) -> tuple[VersionInfo, ...]:
         cache = self._cache()
@@ -112,7 +128,12 @@ class VersionSet:
                 digest = hashlib.sha256(source).hexdigest()
                 digests.append(digest)
                 known = cache.get(digest) if cache else None
-                checksum, description = known or learn(file, source, digest)
+                if known is not None:
+                    self._checked.add(digest)
+                    checksum, description = known
+                else:
+                    self._compiled[digest] = learned = learn(file, source, digest)
+                    checksum, description = learned.checksum, learned.description
                 infos.append(
                     VersionInfo(
                         version=file.version,
@@ -141,7 +162,7 @@ class _Learner:
         self._guard = guard
         self._guarded = False
 
-    def __call__(self, file: VersionFile, source: bytes, digest: str) -> tuple[str, str]:
+    def __call__(self, file: VersionFile, source: bytes, digest: str) -> Migration:
         # All that imports SQLAlchemy is imported for the first unknown file, or never.
         from neuron_schema import version_module, version_source
         from neuron_schema.cacheable import is_cacheable
@@ -154,7 +175,7 @@ class _Learner:
         migration = version_module.load_tree(tree, path, version=file.version, name=file.name)
         if self._cache and is_cacheable(tree):
             self._cache.put(digest, migration.checksum, migration.description)
-        return migration.checksum, migration.description
+        return migration
 
 
 def locate(versions: str | os.PathLike[str]) -> Path:

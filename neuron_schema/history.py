@@ -235,6 +235,29 @@ def premise_sql(table: HistoryTable, applied: Sequence[AppliedRow], *, exists: b
             "ORDER BY version COLLATE \"C\"), ''), 'UTF8')), 'hex') "
             f"FROM {table.qualified}) = '{_digest(applied)}'"
         )
+    return _unless(holds)
+
+
+def succession_sql(table: HistoryTable, previous: Step, *, count: int) -> str:
+    """Return SQL that raises unless the history is as this run's step before left it.
+
+    Cheaper than ``premise_sql``, which reads every row: a run of a thousand versions would read
+    half a million.
+
+    Args:
+        table: The history table.
+        previous: The step that this run did before.
+        count: How many rows there are to be.
+    """
+    present = "" if previous.direction is Direction.UP else "NOT "
+    return _unless(
+        f"(SELECT pg_catalog.count(*) FROM {table.qualified}) = {count} AND {present}EXISTS "
+        f"(SELECT 1 FROM {table.qualified} WHERE version = {literal(previous.version)}"
+        + (f" AND checksum = {literal(previous.checksum)})" if not present else ")")
+    )
+
+
+def _unless(holds: str) -> str:
     return _do(
         f"IF NOT ({holds}) THEN\n"
         "    RAISE EXCEPTION 'the history changed since the plan was made'\n"

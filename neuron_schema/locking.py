@@ -15,10 +15,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neuron_schema.canonical import leading_words
 from neuron_schema.quoting import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -127,6 +128,23 @@ def session_sql() -> str:
     )
 
 
+_KEEPS_SESSION = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "GRANT", "REVOKE"})
+
+
+def can_change_session(statements: Iterable[str]) -> bool:
+    """Return whether statements may leave a session set otherwise than they found it.
+
+    DDL does not, but for temporary tables. Data changes and SELECT may call a function that does.
+    """
+    for sql in statements:
+        if not _KEEPS_SESSION.issuperset(leading_words(sql, 1) or ("",)):
+            return True
+        text = sql.lower()
+        if "temp" in text or "set_config" in text:
+            return True
+    return False
+
+
 def _milliseconds(seconds: float) -> str:
     # Rounding a small timeout to 0 would mean none at all.
     return str(max(1, round(seconds * 1000)) if seconds > 0 else 0)
@@ -214,9 +232,10 @@ def describe_session(row: Any) -> str:
 
 
 class BlockerWatch:
-    """Look from a second connection at what a backend waits for, while it waits.
+    """Look from a second connection at what a step's backend waits for, while it waits.
 
-    Afterwards nobody knows any more: the error of ``lock_timeout`` names no session.
+    Afterwards nobody knows any more: the error of ``lock_timeout`` names no session. One thread
+    serves all steps of a run; it opens its connection only for a step that takes long.
 
     Args:
         connect: Opens a connection for the length of a ``with`` block.
@@ -232,14 +251,22 @@ class BlockerWatch:
         self._after_s = after_s
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._watched: tuple[int, float] | None = None
         self.seen: str | None = None
 
     def begin(self, pid: int) -> None:
         """Watch a backend from now on."""
-        self._thread = threading.Thread(
-            target=self._run, args=(pid,), name="neuron-schema-blockers", daemon=True
-        )
-        self._thread.start()
+        self.seen = None
+        self._watched = (pid, time.monotonic())
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="neuron-schema-blockers", daemon=True
+            )
+            self._thread.start()
+
+    def end(self) -> None:
+        """Watch nothing until the next step begins."""
+        self._watched = None
 
     def __enter__(self) -> BlockerWatch:
         return self
@@ -250,16 +277,24 @@ class BlockerWatch:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.end()
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
 
-    def _run(self, pid: int) -> None:
-        if self._stop.wait(self._after_s):
-            return
-        # A second connection is a convenience, not a need.
-        with contextlib.suppress(Exception), self._connect() as fetch:
-            while True:
-                self.seen = blockers_of(fetch, pid) or self.seen
+    def _run(self) -> None:
+        while not self._stop.wait(min(self._after_s, self.INTERVAL_S)):
+            watched = self._watched
+            if watched is not None and time.monotonic() - watched[1] >= self._after_s:
+                # A second connection is a convenience, not a need.
+                with contextlib.suppress(Exception):
+                    self._look(watched)
+
+    def _look(self, watched: tuple[int, float]) -> None:
+        with self._connect() as fetch:
+            while self._watched is watched:
+                blockers = blockers_of(fetch, watched[0])
+                if blockers is not None and self._watched is watched:
+                    self.seen = blockers
                 if self._stop.wait(self.INTERVAL_S):
                     return

@@ -20,7 +20,7 @@ from neuron_schema.errors import (
     NeuronSchemaError,
     SettingsError,
 )
-from neuron_schema.history import HistoryTable, Look
+from neuron_schema.history import HistoryTable, Look, premise_sql, succession_sql
 from neuron_schema.locking import Deadline, SessionSettings
 from neuron_schema.model import (
     AppliedRow,
@@ -40,13 +40,15 @@ from neuron_schema.model import (
     StepWaiting,
 )
 from neuron_schema.script import step_sql
-from neuron_schema.steps import HistoryMoved, StepContext, run_step
+from neuron_schema.steps import HistoryMoved, StepContext, blocker_watch, run_step
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
 
     from sqlalchemy import Engine
+
+    from neuron_schema.locking import BlockerWatch
 
 Listener: TypeAlias = Callable[[Event], None]
 
@@ -222,17 +224,19 @@ class MigrationRunner:
         """
         run = _Run(plan, self._listeners)
         try:
-            while True:
-                run.announce()
-                try:
-                    self._check_direct(run.plan, look)
-                    for step in run.plan.steps:
-                        self._step(run, step, look)
-                        look = _after(look, step)
-                except HistoryMoved as moved:
-                    look = self._go_on(run, moved, look)
-                else:
-                    return run.report()
+            with blocker_watch(self._engine, self._lock_timeout) as watch:
+                while True:
+                    run.announce()
+                    history = _History(look)
+                    try:
+                        self._check_direct(run.plan, look)
+                        for step in run.plan.steps:
+                            self._step(run, step, history, watch)
+                            history.done.append(step)
+                    except HistoryMoved as moved:
+                        look = self._go_on(run, moved, history)
+                    else:
+                        return run.report()
         except NeuronSchemaError as error:
             raise run.failed(error) from error.__cause__
 
@@ -259,12 +263,15 @@ class MigrationRunner:
     def _look(self) -> Look:
         return look_through(self._engine, self._table)
 
-    def _step(self, run: _Run, step: Step, look: Look) -> None:
+    def _step(self, run: _Run, step: Step, history: _History, watch: BlockerWatch) -> None:
         run.started(step)
+        look = history.look
         context = StepContext(
             engine=self._engine,
             direct=self._direct or self._engine,
-            look=look,
+            look=look if look.exists else replace(look, exists=bool(history.done)),
+            premise=history.premise(),
+            watch=watch,
             settings=self.session_settings(look),
             deadline_s=self._deadline,
             waiting=run.waiting,
@@ -272,7 +279,7 @@ class MigrationRunner:
         run_step(step, context)
         run.ended(Outcome.APPLIED if step.direction is Direction.UP else Outcome.ROLLED_BACK)
 
-    def _go_on(self, run: _Run, moved: HistoryMoved, premise: Look) -> Look:
+    def _go_on(self, run: _Run, moved: HistoryMoved, history: _History) -> Look:
         """Look again, and let the run go on from what is there now.
 
         Raises:
@@ -281,7 +288,7 @@ class MigrationRunner:
         """
         look = self._look_again()
         run.settle(look, confirmed=moved.unsure)
-        if _rows(look) == _rows(premise):
+        if _rows(look) == _rows(history.expected()):
             raise moved.otherwise or _unexplained(look)
         run.replan(look)
         if run.plan.direction is Direction.UP and run.plan.steps:
@@ -333,6 +340,8 @@ class _Run:
 
     def __init__(self, plan: Plan, listeners: Sequence[Listener]) -> None:
         self.plan = plan
+        # What another run did instead still counts as a step of this one.
+        self._total = len(plan.steps)
         self._listeners = listeners
         self._done: list[StepReport] = []
         self._current: Step | None = None
@@ -343,7 +352,7 @@ class _Run:
 
     def started(self, step: Step) -> None:
         self._current, self._began = step, time.monotonic()
-        self._tell(StepStarted(step=step, index=len(self._done), total=self._total()))
+        self._tell(StepStarted(step=step, index=len(self._done), total=self._total))
 
     def waiting(self, reason: str, delay_s: float) -> None:
         if self._current is not None:
@@ -358,7 +367,7 @@ class _Run:
             duration_ms=(time.monotonic() - self._began) * 1000,
             confirmed=confirmed,
         )
-        index, total = len(self._done), self._total()
+        index, total = len(self._done), self._total
         self._done.append(report)
         self._current = None
         self._tell(StepEnded(report=report, index=index, total=total))
@@ -426,9 +435,6 @@ class _Run:
             warnings=self.plan.warnings,
         )
 
-    def _total(self) -> int:
-        return len(self._ended() | {step.version for step in self.plan.steps})
-
     def _ended(self) -> set[str]:
         return {report.step.version for report in self._done}
 
@@ -442,8 +448,35 @@ def _is_done(step: Step, applied: Sequence[AppliedRow]) -> bool:
     return present is (step.direction is Direction.UP)
 
 
+class _History:
+    """What the history is to be before a run's next step.
+
+    Args:
+        look: The look that the plan is based on.
+    """
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.done: list[Step] = []
+
+    def premise(self) -> str:
+        """Return SQL that raises when it is not."""
+        if not self.done:
+            return premise_sql(self.look.table, self.look.applied, exists=self.look.exists)
+        last = self.done[-1]
+        change = len(self.done) if last.direction is Direction.UP else -len(self.done)
+        return succession_sql(self.look.table, last, count=len(self.look.applied) + change)
+
+    def expected(self) -> Look:
+        """Return the look as it is to be."""
+        look = self.look
+        for step in self.done:
+            look = _after(look, step)
+        return look
+
+
 def _after(look: Look, step: Step) -> Look:
-    """Return the look as it is after a step: the premise of the next one."""
+    """Return the look as it is after a step."""
     rows = tuple(row for row in look.applied if row.number != int(step.version))
     if step.direction is Direction.UP:
         rows = (

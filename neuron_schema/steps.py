@@ -23,11 +23,12 @@ from neuron_schema.errors import (
     ServerUnsupported,
 )
 from neuron_schema.failures import AttemptFailed, Cause, connection_error, step_error
-from neuron_schema.history import Look, create_sql, premise_sql, record_sql
+from neuron_schema.history import Look, create_sql, record_sql
 from neuron_schema.locking import (
     BlockerWatch,
     Deadline,
     SessionSettings,
+    can_change_session,
     guard_sql,
     holder_of,
     operation_lock_key,
@@ -68,7 +69,9 @@ class StepContext:
 
     Attributes:
         direct: The engine past a pooler, for operations that commit on their own.
-        look: The database as it stands before the step; its rows are the step's premise.
+        look: The database as it stood when the plan was made, but for ``exists``.
+        premise: SQL that raises unless the history is the one that the plan was made for.
+        watch: Sees what a step waits for.
         deadline_s: Seconds after which waiting is given up.
         waiting: Told the reason and the seconds of every wait.
     """
@@ -76,6 +79,8 @@ class StepContext:
     engine: Engine
     direct: Engine
     look: Look
+    premise: str
+    watch: BlockerWatch
     settings: SessionSettings
     deadline_s: float
     waiting: Callable[[str, float], None]
@@ -85,11 +90,6 @@ class StepContext:
         """Set the transaction and take the run lock."""
         settings = settings_sql(self.settings, self.look.facts, transactional=True)
         return (settings, guard_sql(run_lock_key(self.look.table)))
-
-    @property
-    def premise(self) -> str:
-        """Check that the history is still the one that the plan was made for."""
-        return premise_sql(self.look.table, self.look.applied, exists=self.look.exists)
 
     def record(self, step: Step) -> tuple[str, ...]:
         """Return what writes the history row, and the table where it is absent."""
@@ -161,20 +161,28 @@ def _attempt_transaction(step: Step, context: StepContext) -> None:
         *context.record(step),
         *(statement.sql for statement in step.statements),
     )
+    authors = [statement.sql for statement in step.statements]
+    try:
+        run_transaction(
+            context.engine, script, context.watch.begin, check_session=can_change_session(authors)
+        )
+    except AttemptFailed as failed:
+        failed.blockers = context.watch.seen
+        raise
+    finally:
+        context.watch.end()
+
+
+def blocker_watch(engine: Engine, lock_timeout: float) -> BlockerWatch:
+    """Return a watch over the steps of a run, on connections made as the engine makes its own."""
+
+    @contextlib.contextmanager
+    def connect() -> Iterator[Fetch]:
+        with private_connection(engine) as raw:
+            yield fetcher(raw)
+
     # Most attempts end before that: only one that waits is worth a second connection.
-    after_s = min(1.0, context.settings.lock_timeout / 4) or 1.0
-    with BlockerWatch(lambda: _private_fetch(context), after_s=after_s) as watch:
-        try:
-            run_transaction(context.engine, script, watch.begin)
-        except AttemptFailed as failed:
-            failed.blockers = watch.seen
-            raise
-
-
-@contextlib.contextmanager
-def _private_fetch(context: StepContext) -> Iterator[Fetch]:
-    with private_connection(context.engine) as raw:
-        yield fetcher(raw)
+    return BlockerWatch(connect, after_s=min(1.0, lock_timeout / 4) or 1.0)
 
 
 def _creating_history(failed: AttemptFailed, context: StepContext) -> bool:

@@ -6,6 +6,7 @@ leaves lists of constructs there.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuron_schema.errors import VersionError
 from neuron_schema.version_places import place
-from neuron_schema.version_source import decode, describe, parse, unparsable
+from neuron_schema.version_source import decode, parse, summary_of, unparsable
 
 if TYPE_CHECKING:
     import ast
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _serial = itertools.count(1)
 
 
-def load(source: bytes, path: str, *, version: str, name: str) -> Migration:
+def load(source: bytes, path: str, *, version: str, name: str, checked: bool = False) -> Migration:
     """Execute a version module and compile what it declares.
 
     Args:
@@ -36,11 +37,15 @@ def load(source: bytes, path: str, *, version: str, name: str) -> Migration:
         path: Its path, for messages and tracebacks.
         version: The digits of its file name.
         name: The rest of its file name.
+        checked: These bytes have passed the source checks before.
 
     Raises:
         VersionError: whatever is wrong with the module, with file and line.
     """
-    return load_tree(parse(decode(source, path), path), path, version=version, name=name)
+    module = _Module(decode(source, path), path)
+    if not checked:
+        module.tree = parse(module.text, path)
+    return _load(module, version=version, name=name)
 
 
 def load_tree(tree: ast.Module, path: str, *, version: str, name: str) -> Migration:
@@ -49,53 +54,83 @@ def load_tree(tree: ast.Module, path: str, *, version: str, name: str) -> Migrat
     Raises:
         VersionError: whatever is wrong with the module, with file and line.
     """
+    module = _Module(None, path)
+    module.tree = tree
+    return _load(module, version=version, name=name)
+
+
+class _Module:
+    """A module's text, and its syntax tree where that is wanted.
+
+    To build a tree costs as much as to run the module, and one that has passed the checks before
+    needs it only to place an error.
+    """
+
+    def __init__(self, text: str | None, path: str) -> None:
+        self.text = text or ""
+        self.path = path
+
+    @functools.cached_property
+    def tree(self) -> ast.Module:
+        return parse(self.text, self.path, checked=True)
+
+    def code(self) -> types.CodeType:
+        made: Any = self.__dict__.get("tree", self.text)
+        try:
+            code: types.CodeType = compile(made, self.path, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise unparsable(error, self.path) from None
+        return code
+
+    def place(self, name: str, index: int | None = None) -> str:
+        return place(self.tree, self.path, name, index)
+
+
+def _load(module: _Module, *, version: str, name: str) -> Migration:
     from neuron_schema.compiler import CompileError, checksum
     from neuron_schema.model import Migration
     from neuron_schema.ops import Irreversible
 
-    namespace = _execute(tree, path)
-    up = _elements(namespace, "up", tree, path)
+    namespace = _execute(module)
+    up = _elements(namespace, "up", module)
     if not up:
         raise VersionError(
             "`up` is empty: there is nothing to apply",
-            where=place(tree, path, "up"),
+            where=module.place("up"),
             remedy='list at least one construct, such as Sql("...")',
         )
     declared = namespace.get("down")
     irreversible = declared.reason if isinstance(declared, Irreversible) else None
-    down = [] if irreversible is not None else _elements(namespace, "down", tree, path)
-    up_statements = _compile(up, "up", tree, path)
-    down_statements = _compile(down, "down", tree, path)
+    down = [] if irreversible is not None else _elements(namespace, "down", module)
+    up_statements = _compile(up, "up", module)
+    down_statements = _compile(down, "down", module)
     try:
         digest = checksum(up_statements, down_statements)
     except CompileError:
-        _find_unreadable(up, "up", tree, path)
-        _find_unreadable(down, "down", tree, path)
+        _find_unreadable(up, "up", module)
+        _find_unreadable(down, "down", module)
         raise
     return Migration(
         version=version,
         name=name,
-        description=describe(tree),
+        description=summary_of(namespace.get("__doc__")),
         checksum=digest,
-        path=path,
+        path=module.path,
         up_statements=up_statements,
         down_statements=down_statements,
         irreversible=irreversible,
     )
 
 
-def _execute(tree: ast.Module, path: str) -> dict[str, Any]:
+def _execute(module: _Module) -> dict[str, Any]:
     """Run the module in a namespace of its own and return that."""
-    try:
-        code = compile(tree, path, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise unparsable(error, path) from None
+    code, path = module.code(), module.path
     # Dataclasses and enums look their module up by name while they are made.
-    module = types.ModuleType(f"_neuron_schema_version_{next(_serial)}", describe(tree))
-    module.__file__ = path
-    sys.modules[module.__name__] = module
+    made = types.ModuleType(f"_neuron_schema_version_{next(_serial)}")
+    made.__file__ = path
+    sys.modules[made.__name__] = made
     try:
-        exec(code, module.__dict__)  # noqa: S102
+        exec(code, made.__dict__)  # noqa: S102
     except VersionError as error:
         raise VersionError(
             error.message, remedy=error.remedy, where=_raised_at(error, path)
@@ -109,8 +144,8 @@ def _execute(tree: ast.Module, path: str) -> dict[str, Any]:
             remedy=_remedy(error),
         ) from error
     finally:
-        sys.modules.pop(module.__name__, None)
-    return module.__dict__
+        sys.modules.pop(made.__name__, None)
+    return made.__dict__
 
 
 def _raised_at(error: BaseException, path: str) -> str:
@@ -135,9 +170,7 @@ def _summary(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _elements(
-    namespace: dict[str, Any], direction: str, tree: ast.Module, path: str
-) -> list[object]:
+def _elements(namespace: dict[str, Any], direction: str, module: _Module) -> list[object]:
     """Return the list that a module declares for a direction."""
     if direction not in namespace:
         remedy = {
@@ -146,7 +179,7 @@ def _elements(
         }[direction]
         raise VersionError(
             f"the module declares no `{direction}`",
-            where=place(tree, path, direction),
+            where=module.place(direction),
             remedy=remedy,
         )
     declared = namespace[direction]
@@ -154,15 +187,13 @@ def _elements(
         hint = "; a comma after the list makes it a tuple" if isinstance(declared, tuple) else ""
         raise VersionError(
             f"`{direction}` is not a list but {_kind(declared)}{hint}",
-            where=place(tree, path, direction),
+            where=module.place(direction),
             remedy=f"write `{direction} = [...]`",
         )
     return declared
 
 
-def _compile(
-    elements: Sequence[object], direction: str, tree: ast.Module, path: str
-) -> tuple[Statement, ...]:
+def _compile(elements: Sequence[object], direction: str, module: _Module) -> tuple[Statement, ...]:
     """Compile the elements of one direction, and check that they make one step."""
     from neuron_schema.compiler import CompileError, check_step
 
@@ -171,13 +202,11 @@ def _compile(
         try:
             statements.extend(_compile_element(element))
         except CompileError as error:
-            raise _invalid(
-                error, f"{direction}[{index}]", place(tree, path, direction, index)
-            ) from None
+            raise _invalid(error, f"{direction}[{index}]", module.place(direction, index)) from None
     try:
         check_step(statements)
     except CompileError as error:
-        raise _invalid(error, f"`{direction}`", place(tree, path, direction)) from None
+        raise _invalid(error, f"`{direction}`", module.place(direction)) from None
     return tuple(statements)
 
 
@@ -201,9 +230,7 @@ def _compile_element(element: object) -> tuple[Statement, ...]:
         ) from error
 
 
-def _find_unreadable(
-    elements: Sequence[object], direction: str, tree: ast.Module, path: str
-) -> None:
+def _find_unreadable(elements: Sequence[object], direction: str, module: _Module) -> None:
     """Raise for the element whose SQL PostgreSQL's lexer would refuse, if there is one."""
     from neuron_schema.compiler import CompileError, checksum
 
@@ -211,9 +238,7 @@ def _find_unreadable(
         try:
             checksum(_compile_element(element), ())
         except CompileError as error:
-            raise _invalid(
-                error, f"{direction}[{index}]", place(tree, path, direction, index)
-            ) from None
+            raise _invalid(error, f"{direction}[{index}]", module.place(direction, index)) from None
 
 
 def _invalid(error: CompileError, what: str, where: str) -> VersionError:

@@ -13,13 +13,13 @@ from neuron_schema.errors import NeuronSchemaError, SettingsError
 from neuron_schema.settings import Settings, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from neuron_schema.discovery import VersionSet
     from neuron_schema.history import HistoryTable, Look
     from neuron_schema.locking import SessionSettings
-    from neuron_schema.model import Direction, Plan
+    from neuron_schema.model import Direction, Migration, Plan, VersionInfo
     from neuron_schema.runner import Listener, MigrationRunner
     from neuron_schema.url import Address
 
@@ -151,12 +151,24 @@ class Invocation:
             )
         else:
             selection = planning.select_down(infos, look.applied, to=to, count=count)
-        migrations = self.versions.migrations(selection.infos) if selection.infos else ()
+        migrations = self._migrations(selection.infos) if selection.infos else ()
         plan = planning.make_plan(selection, migrations, look.applied)
         for sentence in plan.warnings:
             warn(sentence)
         self.put(warnings=list(plan.warnings))
         return plan
+
+    def _migrations(self, infos: Sequence[VersionInfo]) -> tuple[Migration, ...]:
+        """Return versions with their SQL."""
+        import gc
+
+        from neuron_schema import compiler  # noqa: F401 - what it imports is here to stay
+
+        # A version makes hundreds of objects that all die together; without this the collector
+        # walks SQLAlchemy's thousands again and again while a thousand versions are loaded.
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
+        return self.versions.migrations(infos)
 
     def session_settings(self, look: Look) -> SessionSettings:
         """Return what the session of every step is set to."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 import threading
 import traceback
@@ -15,7 +14,7 @@ from sqlalchemy.pool import StaticPool
 
 from neuron_schema.errors import VersionError
 from neuron_schema.version_module import load, no_connections
-from neuron_schema.version_source import describe
+from neuron_schema.version_source import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +105,18 @@ def test_the_description_is_the_first_line_of_the_docstring(
     docstring: str, description: str
 ) -> None:
     """Wherever in the docstring it begins."""
-    assert describe(ast.parse(docstring)) == description
+    namespace: dict[str, object] = {}
+    exec(docstring, namespace)
+    assert summary_of(namespace.get("__doc__")) == description
+
+
+def test_bytes_that_were_checked_before_still_give_errors_with_a_line() -> None:
+    """Without a syntax tree to begin with, the place of an error is found all the same."""
+    source = b'"""A."""\n\nup = [\n    1,\n]\ndown = []\n'
+    for checked in (False, True):
+        with pytest.raises(VersionError) as raised:
+            load(source, "001_a.py", version="001", name="a", checked=checked)
+        assert raised.value.where == "001_a.py:4"
 
 
 def test_dataclasses_and_enums_work_inside() -> None:
