@@ -233,18 +233,20 @@ def scan(directory: Path) -> tuple[VersionFile, ...]:
     """
     files: dict[int, VersionFile] = {}
     try:
-        paths = sorted(directory.iterdir())
+        with os.scandir(directory) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise VersionError(
             f"the directory cannot be read: {error.strerror}",
             where=str(directory),
             remedy="give the user that runs this the right to read it",
         ) from None
-    for path in paths:
-        if not _looks_like_version(path.name):
+    for entry in found:
+        if not _looks_like_version(entry.name):
             continue
+        path = Path(entry.path)
         version, name = split_file_name(path)
-        if not path.is_file():
+        if not entry.is_file():
             raise VersionError(
                 f"{path.name!r} is no file",
                 where=str(path),

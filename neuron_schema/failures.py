@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import errors as pg
 
-from neuron_schema.canonical import leading_words
 from neuron_schema.errors import (
     ConnectionFailed,
     ExtensionMissing,
@@ -184,6 +183,9 @@ def step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSche
 
 
 def _creates_extension(sql: str | None) -> bool:
+    # Compiling the lexer's pattern costs more than a command that finds nothing to do should pay.
+    from neuron_schema.canonical import leading_words
+
     return sql is not None and leading_words(sql, 2) == ("CREATE", "EXTENSION")
 
 

@@ -15,7 +15,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neuron_schema.canonical import leading_words
 from neuron_schema.quoting import literal
 
 if TYPE_CHECKING:
@@ -136,6 +135,9 @@ def can_change_session(statements: Iterable[str]) -> bool:
 
     DDL does not, but for temporary tables. Data changes and SELECT may call a function that does.
     """
+    # As in failures: the lexer is only wanted where something runs.
+    from neuron_schema.canonical import leading_words
+
     for sql in statements:
         if not _KEEPS_SESSION.issuperset(leading_words(sql, 1) or ("",)):
             return True

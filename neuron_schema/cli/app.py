@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from neuron_schema.cli import database, project, reading, running
+from neuron_schema.cli.quick import Command, Group
 
 # A line of \b keeps the lines of its paragraph.
 _EPILOG = """\b
@@ -23,6 +24,7 @@ Exit status:
 """
 
 app = typer.Typer(
+    cls=Group,
     help="Schema as code for PostgreSQL: versions in SQLAlchemy Core, reviewed as SQL, run safely.",
     epilog=_EPILOG,
     no_args_is_help=True,
@@ -51,14 +53,14 @@ def _main(
     pass
 
 
-app.command("init")(project.init)
-app.command("new")(project.new)
-app.command("status")(reading.status)
-app.command("plan")(reading.plan)
-app.command("up")(running.up)
-app.command("down")(running.down)
-app.command("reset")(running.reset)
-app.command("sql")(reading.sql)
-app.command("check")(reading.check)
-app.command("wait")(reading.wait)
+app.command("init", cls=Command)(project.init)
+app.command("new", cls=Command)(project.new)
+app.command("status", cls=Command)(reading.status)
+app.command("plan", cls=Command)(reading.plan)
+app.command("up", cls=Command)(running.up)
+app.command("down", cls=Command)(running.down)
+app.command("reset", cls=Command)(running.reset)
+app.command("sql", cls=Command)(reading.sql)
+app.command("check", cls=Command)(reading.check)
+app.command("wait", cls=Command)(reading.wait)
 app.add_typer(database.app, name="db")
