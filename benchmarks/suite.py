@@ -43,7 +43,7 @@ class Rounds:
     far: int
 
 
-FULL = Rounds(quick=7, up=6, far=3)
+FULL = Rounds(quick=7, up=6, far=2)
 SHORT = Rounds(quick=3, up=1, far=1)
 
 
