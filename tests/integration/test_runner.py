@@ -620,3 +620,26 @@ def test_a_direct_engine_of_another_database_is_an_error(
     same = create_engine(engine.url, poolclass=NullPool)
     MigrationRunner(engine, tmp_path, direct_engine=same).up()
     assert applied(observer) == ["001"]
+
+
+def test_listeners_and_the_log_of_an_engine_see_every_statement(
+    engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a service watches on its engine, it also sees of a run."""
+    write_version(tmp_path, "001_a", up=["CREATE TABLE watched (x int)"])
+    seen: list[str] = []
+
+    def see(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", see)
+    MigrationRunner(engine, tmp_path).up()
+    event.remove(engine, "before_cursor_execute", see)
+    assert "CREATE TABLE watched (x int)" in seen
+    assert seen[-1] == "COMMIT"
+
+    write_version(tmp_path, "002_b", up=["CREATE TABLE logged (x int)"])
+    with caplog.at_level(logging.INFO, logger="sqlalchemy.engine.Engine"):
+        noisy = create_engine(engine.url, poolclass=NullPool)
+        MigrationRunner(noisy, tmp_path).up()
+    assert any("CREATE TABLE logged" in record.getMessage() for record in caplog.records)
