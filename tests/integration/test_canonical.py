@@ -228,6 +228,8 @@ def test_the_server_refuses_what_is_named_in_a_transaction(
     furnished: psycopg.Connection, sql: str
 ) -> None:
     """SQLSTATE 25001 inside a transaction block, exactly where the text was named."""
+    if sql == "CLUSTER (VERBOSE)" and furnished.info.server_version < 170000:
+        pytest.skip("PostgreSQL 16 wants a table after the options of CLUSTER")
     furnished.execute("BEGIN")
     try:
         answer = ask(furnished, sql)
