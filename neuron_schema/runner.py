@@ -56,8 +56,8 @@ Listener: TypeAlias = Callable[[Event], None]
 class MigrationRunner:
     """Apply versions to an engine's database, and roll them back.
 
-    It keeps nothing between calls but its arguments, and may be used from several threads and
-    processes at once: every version runs once.
+    It may be used from several threads and processes at once: every version runs once. It reads the
+    versions' checksums once; make another runner when files have changed.
 
     Args:
         engine: A synchronous engine on psycopg 3, with any pool and isolation level.
