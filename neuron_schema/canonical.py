@@ -11,6 +11,8 @@ any valid statement makes every applied version look modified.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple
@@ -124,7 +126,7 @@ def canonical(sql: str) -> str:
     Raises:
         SqlTextError: The text has no tokens by PostgreSQL's rules.
     """
-    texts = [text for _, text, _, _ in _tokens(sql)]
+    texts = [text for _, text, _, _ in _scan(sql)]
     while texts and texts[-1] == ";":
         texts.pop()
     return " ".join(texts)
@@ -143,30 +145,42 @@ def split(sql: str) -> tuple[str, ...]:
     statements = []
     start = 0
     nesting = _Nesting()
-    for token in _tokens(sql):
-        if token.text != ";" or nesting.open:
-            nesting.take(token)
+    for _, text, begin, end in _scan(sql):
+        if text != ";" or nesting.open:
+            nesting.take(text, begin, end)
             continue
         if nesting.last:
-            statements.append(sql[start : nesting.last.end].lstrip(_SPACE))
-        start = token.end
+            statements.append(sql[start : nesting.end].lstrip(_SPACE))
+        start = end
         nesting = _Nesting()
     if nesting.open:
-        opened = nesting.open[-1]
-        what = "a parenthesis" if opened.text == "(" else "BEGIN ATOMIC"
-        raise SqlTextError(f"{what} is not closed", opened.start)
+        opened, begin = nesting.open[-1]
+        what = "a parenthesis" if opened == "(" else "BEGIN ATOMIC"
+        raise SqlTextError(f"{what} is not closed", begin)
     if nesting.last:
-        statements.append(sql[start : nesting.last.end].lstrip(_SPACE))
+        statements.append(sql[start : nesting.end].lstrip(_SPACE))
     return tuple(statements)
 
 
 def leading_words(sql: str, count: int) -> tuple[str, ...]:
-    """Return the first unquoted words, in upper case, up to ``count`` or the first other token."""
+    """Return the first unquoted words, in upper case, up to ``count`` or the first other token.
+
+    Args:
+        count: At most 4.
+    """
+    return _head(sql)[:count]
+
+
+# A statement is looked at several times in a row.
+@functools.lru_cache(maxsize=8)
+def _head(sql: str) -> tuple[str, ...]:
     words: list[str] = []
-    for token in itertools.islice(_tokens(sql), count):
-        if token.kind != "word":
-            break
-        words.append(token.text.translate(_UPPER))
+    # What cannot be read further on is for whoever reads on.
+    with contextlib.suppress(SqlTextError):
+        for kind, text, _, _ in itertools.islice(_scan(sql), _LONGEST_HEAD):
+            if kind != "word":
+                break
+            words.append(text.translate(_UPPER))
     return tuple(words)
 
 
@@ -197,6 +211,8 @@ def commits_on_its_own(sql: str) -> str | None:
     if words[:1] == ("CREATE",) or words[:1] == ("DROP",):
         found = re.match(r"(CREATE|DROP) (?:UNIQUE )?INDEX CONCURRENTLY\b", start)
         return f"{found[1]} INDEX CONCURRENTLY" if found else None
+    if words[:2] == ("ALTER", "TABLE") and "detach" not in sql.lower():
+        return None
     if words[:1] in {("ALTER",), ("CLUSTER",), ("REINDEX",)}:
         texts = [token.text for token in _tokens(sql) if token.text != ";"]
         return {"ALTER": _altering, "CLUSTER": _clustering, "REINDEX": _reindexing}[words[0]](texts)
@@ -257,35 +273,44 @@ def _options(texts: list[str]) -> tuple[list[str], list[str]]:
 
 
 class _Nesting:
-    """What is open within one statement: parentheses, and the body of a routine."""
+    """What is open within one statement: parentheses, and the body of a routine.
+
+    Attributes:
+        open: Text and place of what opened each.
+        last: The text of the last token; "" before the first.
+        end: Where that ends.
+    """
+
+    __slots__ = ("_begin", "_head", "end", "last", "open")
 
     def __init__(self) -> None:
-        self.open: list[_Token] = []
-        self.last: _Token | None = None
+        self.open: list[tuple[str, int]] = []
+        self.last = ""
+        self.end = 0
+        self._begin = 0
         self._head: list[str] = []
 
-    def take(self, token: _Token) -> None:
+    def take(self, text: str, begin: int, end: int) -> None:
         """Go on by one token."""
-        text, before = token.text, self.last
         if len(self._head) < _LONGEST_HEAD:
             self._head.append(text)
         if text == "(":
-            self.open.append(token)
+            self.open.append((text, begin))
         elif text == ")":
-            if not self.open or self.open[-1].text != "(":
-                raise SqlTextError("a closing parenthesis has no opening one", token.start)
+            if not self.open or self.open[-1][0] != "(":
+                raise SqlTextError("a closing parenthesis has no opening one", begin)
             self.open.pop()
-        elif before and text == "atomic" and before.text == "begin" and self._is_routine():
-            self.open.append(before)
-        elif before and text == "end" and self._ends_body(before):
+        elif text == "atomic" and self.last == "begin" and self._is_routine():
+            self.open.append((self.last, self._begin))
+        elif text == "end" and self._ends_body():
             self.open.pop()
-        self.last = token
+        self.last, self._begin, self.end = text, begin, end
 
-    def _ends_body(self, before: _Token) -> bool:
+    def _ends_body(self) -> bool:
         # Each statement of the body ends with a semicolon, which tells the body's END from
         # that of CASE and from a column labelled so.
-        in_body = bool(self.open) and self.open[-1].text == "begin"
-        return in_body and before.text in {";", "atomic"}
+        in_body = bool(self.open) and self.open[-1][0] == "begin"
+        return in_body and self.last in {";", "atomic"}
 
     def _is_routine(self) -> bool:
         head = self._head[3:] if self._head[1:3] == ["or", "replace"] else self._head[1:]
@@ -299,27 +324,31 @@ def _tokens(sql: str) -> Iterator[_Token]:
     Raises:
         SqlTextError: At the first place where none begins.
     """
+    return itertools.starmap(_Token, _scan(sql))
+
+
+def _scan(sql: str) -> Iterator[tuple[str, str, int, int]]:
+    """Yield the fields of the tokens: to make tokens of them takes as long as to find them."""
     if found := _REFUSED.search(sql):
         raise SqlTextError(_reason(sql, found.start()), found.start())
     fold = str.lower if sql.isascii() else _fold
     position = 0
-    while match := _TOKEN.match(sql, position):
+    begins = _TOKEN.match
+    while match := begins(sql, position):
         kind = match.lastgroup or ""
         start, position = match.span(kind)
         text = match[kind]
         if kind in _FOLDED:
-            yield _Token(kind, fold(text), start, position)
-            continue
-        if kind == "end":
-            return
-        if kind == "line":
-            continue
-        if kind == "block":
-            position = _end_of_comment(sql, start)
-            continue
-        if kind in _REST:
+            yield kind, fold(text), start, position
+        elif kind in _REST:
             text, position = _REST[kind](sql, text, start)
-        yield _Token(kind, text, start, position)
+            yield kind, text, start, position
+        elif kind == "end":
+            return
+        elif kind == "block":
+            position = _end_of_comment(sql, start)
+        elif kind != "line":
+            yield kind, text, start, position
     position += len(sql[position:]) - len(sql[position:].lstrip(_SPACE))
     raise SqlTextError(_reason(sql, position), position)
 
