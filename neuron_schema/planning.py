@@ -79,11 +79,22 @@ def conflicts(
         allow_out_of_order: Let pending versions older than the newest applied one pass.
         up_to: Leave pending versions above this number out of account.
     """
+    return _conflicts(
+        statuses(infos, applied), infos, applied, allow_out_of_order=allow_out_of_order, up_to=up_to
+    )
+
+
+def _conflicts(
+    all_statuses: Sequence[MigrationStatus],
+    infos: Sequence[VersionInfo],
+    applied: Sequence[AppliedRow],
+    *,
+    allow_out_of_order: bool,
+    up_to: int | None,
+) -> HistoryConflict | None:
     lines: list[str] = []
     fixes: list[str] = []
-    checksums = {info.number: info.checksum for info in infos}
     newest = max((row.number for row in applied), default=0)
-    all_statuses = statuses(infos, applied)
     modified = [line for line in all_statuses if line.status is Status.MODIFIED]
     missing = [line for line in all_statuses if line.status is Status.MISSING]
     late = [
@@ -93,6 +104,7 @@ def conflicts(
         and int(line.version) < newest
         and (up_to is None or int(line.version) <= up_to)
     ]
+    checksums = {info.number: info.checksum for info in infos} if modified else {}
     for line in modified:
         recorded, now = line.checksum or "", checksums[int(line.version)]
         lines.append(
@@ -137,7 +149,8 @@ def select_up(
     """
     _check_target(to, count)
     limit = find_version(infos, to).number if to is not None else None
-    conflict = conflicts(infos, applied, allow_out_of_order=allow_out_of_order, up_to=limit)
+    lines = statuses(infos, applied)
+    conflict = _conflicts(lines, infos, applied, allow_out_of_order=allow_out_of_order, up_to=limit)
     if conflict:
         raise conflict
     done = {row.number for row in applied}
@@ -149,7 +162,7 @@ def select_up(
     return Selection(
         direction=Direction.UP,
         infos=tuple(pending[:count]),
-        warnings=_warnings(infos, applied),
+        warnings=_warnings(lines),
     )
 
 
@@ -314,9 +327,9 @@ def _check_target(to: object, count: int | None) -> None:
         raise TargetError(f"--count {count} is below 1", remedy="give 1 or more")
 
 
-def _warnings(infos: Sequence[VersionInfo], applied: Sequence[AppliedRow]) -> tuple[str, ...]:
+def _warnings(lines: Sequence[MigrationStatus]) -> tuple[str, ...]:
     sentences: list[str] = []
-    for line in statuses(infos, applied):
+    for line in lines:
         if line.status is Status.AHEAD:
             sentences.append(f"the database is ahead of this code: {_label(line)} is applied")
         elif line.renamed_from is not None:
