@@ -172,7 +172,9 @@ class _Learner:
             self._guarded = True
         path = str(file.path)
         tree = version_source.parse(version_source.decode(source, path), path)
-        migration = version_module.load_tree(tree, path, version=file.version, name=file.name)
+        migration = version_module.load_tree(
+            tree, source, path, version=file.version, name=file.name
+        )
         if self._cache and is_cacheable(tree):
             self._cache.put(digest, migration.checksum, migration.description)
         return migration

@@ -15,6 +15,7 @@ import types
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from neuron_schema import bytecode
 from neuron_schema.errors import VersionError
 from neuron_schema.version_places import place
 from neuron_schema.version_source import decode, parse, summary_of, unparsable
@@ -42,19 +43,26 @@ def load(source: bytes, path: str, *, version: str, name: str, checked: bool = F
     Raises:
         VersionError: whatever is wrong with the module, with file and line.
     """
-    module = _Module(decode(source, path), path)
+    module = _Module(source, path)
     if not checked:
         module.tree = parse(module.text, path)
     return _load(module, version=version, name=name)
 
 
-def load_tree(tree: ast.Module, path: str, *, version: str, name: str) -> Migration:
+def load_tree(tree: ast.Module, source: bytes, path: str, *, version: str, name: str) -> Migration:
     """Execute and compile a module that ``version_source.parse`` has checked.
+
+    Args:
+        tree: What it returned.
+        source: The bytes that this was parsed from.
+        path: The file's path, for messages and tracebacks.
+        version: The digits of its file name.
+        name: The rest of its file name.
 
     Raises:
         VersionError: whatever is wrong with the module, with file and line.
     """
-    module = _Module(None, path)
+    module = _Module(source, path)
     module.tree = tree
     return _load(module, version=version, name=name)
 
@@ -66,20 +74,30 @@ class _Module:
     needs it only to place an error.
     """
 
-    def __init__(self, text: str | None, path: str) -> None:
-        self.text = text or ""
+    def __init__(self, source: bytes, path: str) -> None:
+        self.source = source
         self.path = path
+
+    @functools.cached_property
+    def text(self) -> str:
+        return decode(self.source, self.path)
 
     @functools.cached_property
     def tree(self) -> ast.Module:
         return parse(self.text, self.path, checked=True)
 
     def code(self) -> types.CodeType:
-        made: Any = self.__dict__.get("tree", self.text)
+        kept = bytecode.read(self.source, self.path)
+        if kept is not None:
+            return kept
+        made: Any = self.__dict__.get("tree")
+        if made is None:
+            made = self.text
         try:
             code: types.CodeType = compile(made, self.path, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise unparsable(error, self.path) from None
+        bytecode.write(code, self.source, self.path)
         return code
 
     def place(self, name: str, index: int | None = None) -> str:

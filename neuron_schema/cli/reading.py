@@ -188,14 +188,17 @@ def _compiled_afresh(
         for file in files:
             path = str(file.path)
             try:
-                tree = version_source.parse(version_source.decode(read(file.path), path), path)
+                source = read(file.path)
+                tree = version_source.parse(version_source.decode(source, path), path)
                 warnings += [
                     f"{path}:{line}: imports {module}: a version must not change meaning when "
                     "the application's code does"
                     for module, line in version_source.foreign_imports(tree)
                 ]
                 valid.append(
-                    version_module.load_tree(tree, path, version=file.version, name=file.name)
+                    version_module.load_tree(
+                        tree, source, path, version=file.version, name=file.name
+                    )
                 )
             except VersionError as error:
                 wrong.append(error)
