@@ -73,10 +73,14 @@ def _against(
     limit: float,
     *,
     peer: Tool = Tool.ALEMBIC,
-    rounds: int = 1,
 ) -> Bound:
     series = Series(Tool.NEURON, operation, count, metric)
-    return Bound(what, series, limit, series._replace(tool=peer), rounds)
+    return Bound(what, series, limit, series._replace(tool=peer))
+
+
+def _wall(what: str, limit: float, peer: Tool, *, tool: Tool = Tool.NEURON) -> Bound:
+    series = Series(tool, Operation.UP, MANY, Metric.WALL)
+    return Bound(what, series, limit, series._replace(tool=peer), _WALL_ROUNDS)
 
 
 _UP, _NO_OP, _STATUS = Operation.UP, Operation.NO_OP, Operation.STATUS
@@ -106,17 +110,9 @@ BOUNDS = (
         0.65,
         peer=Tool.ALEMBIC_OPERATIONS,
     ),
-    _against("CPU of `up` of 1,000, Alembic given the SQL", _UP, MANY, Metric.CPU, 0.65),
-    _against("wall of `up` of 1,000", _UP, MANY, Metric.WALL, 0.8, rounds=_WALL_ROUNDS),
-    _against(
-        "wall of `up` of 1,000",
-        _UP,
-        MANY,
-        Metric.WALL,
-        1.15,
-        peer=Tool.PSQL,
-        rounds=_WALL_ROUNDS,
-    ),
+    _wall("wall of `up` of 1,000, Core constructs in both", 0.8, Tool.ALEMBIC_OPERATIONS),
+    _wall("wall of `up` of 1,000, SQL as text in both", 0.8, Tool.ALEMBIC, tool=Tool.NEURON_SQL),
+    _wall("wall of `up` of 1,000, SQL as text in both", 1.15, Tool.PSQL, tool=Tool.NEURON_SQL),
     _against(
         "peak memory of `up` with nothing to do, 100 versions", _NO_OP, SOME, Metric.PEAK, 0.85
     ),

@@ -25,7 +25,7 @@ ROUND_TRIP_S = 0.020
 
 _PAIR = (Tool.NEURON, Tool.ALEMBIC)
 _MOVERS = (Tool.NEURON, Tool.ALEMBIC, Tool.PSQL)
-_ALL = (*_MOVERS, Tool.ALEMBIC_OPERATIONS)
+_ALL = (*_MOVERS, Tool.NEURON_SQL, Tool.ALEMBIC_OPERATIONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Suite:
         """Let each tool read its project once: byte code, checksums, the file system's cache."""
         self._say("warming up")
         database = self._server.create()
-        for tool in (Tool.NEURON, Tool.ALEMBIC, Tool.ALEMBIC_OPERATIONS):
+        for tool in (Tool.NEURON, Tool.NEURON_SQL, Tool.ALEMBIC, Tool.ALEMBIC_OPERATIONS):
             for count in (FEW, SOME, MANY):
                 self._run(tool, Operation.STATUS, count, database)
         self._server.drop(database)

@@ -20,6 +20,7 @@ class Tool(enum.StrEnum):
     """What is run."""
 
     NEURON = "neuron-schema"
+    NEURON_SQL = "neuron-schema with Sql"
     ALEMBIC = "Alembic"
     ALEMBIC_OPERATIONS = "Alembic with op.create_table"
     PSQL = "psql"
@@ -50,6 +51,7 @@ class Projects:
         self._write_peers(migrations, count)
 
     def _write_peers(self, migrations: tuple[Migration, ...], count: int) -> None:
+        workload.write_verbatim(self.directory(Tool.NEURON_SQL, count), migrations)
         workload.write_alembic(self.directory(Tool.ALEMBIC, count), migrations)
         workload.write_alembic(
             self.directory(Tool.ALEMBIC_OPERATIONS, count), migrations, operations=True
@@ -94,8 +96,8 @@ def command(tool: Tool, operation: Operation, address: str) -> list[str]:
         psql = str(find_binaries().path("psql"))
         return [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "up.sql", f"postgresql:{address}"]
     # The scripts beside this interpreter, as a user starts them.
-    program = "neuron-schema" if tool is Tool.NEURON else "alembic"
-    arguments = _ALEMBIC if tool is not Tool.NEURON else _NEURON
+    ours = tool in (Tool.NEURON, Tool.NEURON_SQL)
+    program, arguments = ("neuron-schema", _NEURON) if ours else ("alembic", _ALEMBIC)
     return [str(Path(sys.executable).parent / program), *arguments[operation]]
 
 

@@ -1,4 +1,4 @@
-"""The same migrations for each tool: as version modules, as an Alembic project, as a psql script.
+"""The same migrations for each tool: as version modules, as Alembic revisions, as a psql script.
 
 A migration creates a table of eight columns with a primary key, makes two indexes on it, and adds
 a column to the table before it. The SQL that Alembic and psql are given is the text that the
@@ -55,6 +55,19 @@ up = [
 down = [
     DropColumn(before.c.note_{number}),
     DropTable(items),
+]
+'''
+_VERBATIM = '''\
+"""Items {number}, their indexes, and a note for the items before them."""
+
+from neuron_schema.ops import Sql
+
+up = [
+    Sql("""{up}"""),
+]
+
+down = [
+    Sql("""{down}"""),
 ]
 '''
 _SETTINGS = """\
@@ -219,6 +232,16 @@ def write_versions(directory: Path, count: int) -> tuple[Migration, ...]:
         text = _VERSION.format(number=number, previous=_altered(index))
         (versions / f"{number}_items.py").write_text(text, encoding="utf-8")
     return VersionSet(versions).migrations()
+
+
+def write_verbatim(directory: Path, migrations: tuple[Migration, ...]) -> None:
+    """Write a project of version modules that hold their SQL as text."""
+    versions = directory / "versions"
+    versions.mkdir(parents=True)
+    (directory / "pyproject.toml").write_text(_SETTINGS, encoding="utf-8")
+    for migration in migrations:
+        text = _VERBATIM.format(number=migration.version, up=migration.up, down=migration.down)
+        (versions / f"{migration.version}_items.py").write_text(text, encoding="utf-8")
 
 
 def write_alembic(

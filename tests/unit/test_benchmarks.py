@@ -97,7 +97,7 @@ def test_a_bound_without_values_is_not_met() -> None:
 def test_the_report_has_a_row_per_bound_and_per_thing_measured() -> None:
     """Also what was not measured has a row."""
     results = measured([1.0], [2.0])
-    assert "| `up`, 100 versions: wall, s | 1.00 | 2.00 | - | - |" in report.medians(results)
+    assert "| `up`, 100 versions: wall, s | 1.00 | - | 2.00 | - | - |" in report.medians(results)
     assert "not measured" in report.verdicts(results)
     assert report.about(results) == "Python 3.11."
 
