@@ -7,21 +7,23 @@ connection is put back when that goes back to the pool.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as SqlalchemyTimeout
 
 from neuron_schema.errors import ConnectionFailed, DriverUnsupported, NeuronSchemaError
 from neuron_schema.failures import AttemptFailed, look_error, original
 from neuron_schema.history import Look, look
 from neuron_schema.locking import session_sql
+from neuron_schema.pipeline import run_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from psycopg.pq.abc import PGresult
     from sqlalchemy import Connection
 
     from neuron_schema.history import Fetch, HistoryTable
@@ -137,16 +139,17 @@ def run_transaction(
         with (
             engine.begin() as connection,
             _arranged(connection) as raw,
-            _discarded_on_failure(connection, raw) as sent,
+            _discarded_on_failure(connection, raw) as progress,
         ):
             if begun is not None:
                 begun(raw.info.backend_pid)
             settings, *rest = script
             check = (session_sql(),) if check_session else ()
-            before = (_begin(raw), settings, *check)
-            _send(connection, raw, (*before, *rest, *check, _COMMIT), sent)
-            _check_commit(sent[-1].result)
-            if check_session and _value(sent[2]) != _value(sent[-2]):
+            progress.script = (_begin(raw), settings, *check, *rest, *check, _COMMIT)
+            run_script(connection, raw, progress.script, progress.answers)
+            answers = progress.answers
+            _check_commit(answers[-1])
+            if check_session and _value(answers[2]) != _value(answers[-2]):
                 # What a version leaves set is for no other version, and not for the service.
                 connection.connection.invalidate(soft=True)
     except (AttemptFailed, NeuronSchemaError):
@@ -170,26 +173,22 @@ def _begin(raw: psycopg.Connection[Any]) -> str:
 
 
 @dataclass(slots=True)
-class _Sent:
-    """A statement that was sent, and the cursor that its answer comes to."""
+class _Progress:
+    """The statements of a transaction, and the answers to those that went well."""
 
-    sql: str
-    cursor: Any = None
-    _kept: Any = None
-
-    def executed(self, cursor: Any) -> None:
-        """Note the cursor, and its result where there is one before the pipeline ends."""
-        self.cursor, self._kept = cursor, cursor.pgresult
+    script: tuple[str, ...] = ()
+    answers: list[PGresult] = field(default_factory=list)
 
     @property
-    def result(self) -> Any:
-        """What libpq returned; None when the statement failed or was not reached."""
-        return self._kept or (self.cursor.pgresult if self.cursor is not None else None)
+    def failing(self) -> str | None:
+        """The statement that failed, if one did; None where none was sent."""
+        if not self.script:
+            return None
+        return self.script[min(len(self.answers), len(self.script) - 1)]
 
 
-def _value(sent: _Sent) -> bytes | None:
-    value: bytes | None = sent.result.get_value(0, 0)
-    return value
+def _value(answer: PGresult) -> bytes | None:
+    return answer.get_value(0, 0)
 
 
 @contextmanager
@@ -212,68 +211,18 @@ def _arranged(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
             raw.autocommit, raw.prepare_threshold = before
 
 
-def _send(
-    connection: Connection, raw: psycopg.Connection[Any], script: Sequence[str], sent: list[_Sent]
-) -> None:
-    """Send statements, each of which is put into ``sent`` with the cursor of its answer."""
-
-    def executed(_connection: Any, cursor: Any, *_rest: Any) -> None:
-        sent[-1].executed(cursor)
-
-    watched = _is_watched(connection)
-    if watched:
-        event.listen(connection, "after_cursor_execute", executed)
-
-    def execute() -> None:
-        for sql in script:
-            sent.append(_Sent(sql))
-            if watched:
-                connection.exec_driver_sql(sql)
-            else:
-                # The same text to the same driver, at half of the client's cost.
-                cursor = raw.cursor()
-                cursor.execute(sql.encode())
-                sent[-1].executed(cursor)
-
-    if not psycopg.Pipeline.is_supported():
-        execute()
-        return
-    failure: Exception | None = None
-    try:
-        with raw.pipeline():
-            try:
-                execute()
-            except Exception as error:  # noqa: BLE001 - raised again below
-                # Kept, because psycopg logs a warning when it leaves the block with an error.
-                failure = error
-    except psycopg.Error as error:
-        raise failure or error from None
-    if failure is not None:
-        raise failure
-
-
-def _is_watched(connection: Connection) -> bool:
-    """Whether somebody wants to see statements: a listener of the engine's, or its log."""
-    dispatch: Any = connection.dispatch
-    return (
-        bool(dispatch.before_cursor_execute)
-        or bool(dispatch.after_cursor_execute)
-        or connection.engine._should_log_info()  # noqa: SLF001 - what echo= comes to
-    )
-
-
 @contextmanager
 def _discarded_on_failure(
     connection: Connection, raw: psycopg.Connection[Any]
-) -> Iterator[list[_Sent]]:
+) -> Iterator[_Progress]:
     """Turn what psycopg raises into ``AttemptFailed``, and never give that connection back.
 
     A pipeline that failed half-way leaves a connection in a state that the pool's reset does not
     mend. Closing it is also what rolls its transaction back for certain.
     """
-    sent: list[_Sent] = []
+    progress = _Progress()
     try:
-        yield sent
+        yield progress
     except BaseException as error:
         closed = raw.closed
         connection.invalidate()
@@ -281,18 +230,18 @@ def _discarded_on_failure(
         cause = original(error)
         if cause is None:
             raise
-        failing = next((one.sql for one in sent if one.result is None), _COMMIT)
-        raise AttemptFailed(cause, sql=failing, lost=closed) from None
+        raise AttemptFailed(cause, sql=progress.failing, lost=closed) from None
 
 
-def _check_commit(result: Any) -> None:
+def _check_commit(answer: PGresult) -> None:
     """Raise unless COMMIT was answered with COMMIT.
 
     PostgreSQL answers ROLLBACK when the transaction had failed, and psycopg says nothing.
     """
-    status = result.command_status if result else None
-    if status != b"COMMIT":
-        raise psycopg.errors.InFailedSqlTransaction(f"COMMIT was answered with {status!r}")
+    if answer.command_status != b"COMMIT":
+        raise psycopg.errors.InFailedSqlTransaction(
+            f"COMMIT was answered with {answer.command_status!r}"
+        )
 
 
 @contextmanager
@@ -331,4 +280,4 @@ def private_connection(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
 
 def fetcher(connection: psycopg.Connection[Any]) -> Fetch:
     """Return a function that runs one SQL text on a connection and returns its rows."""
-    return lambda sql: connection.execute(sql.encode()).fetchall()
+    return lambda sql: connection.execute(sql.encode(connection.info.encoding)).fetchall()

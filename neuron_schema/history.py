@@ -18,7 +18,7 @@ from neuron_schema.errors import (
     SettingsError,
 )
 from neuron_schema.model import AppliedRow, Direction, ServerFacts
-from neuron_schema.quoting import identifier, literal
+from neuron_schema.quoting import do_block, identifier, literal
 
 if TYPE_CHECKING:
     from neuron_schema.model import Step
@@ -210,13 +210,17 @@ def create_sql(table: HistoryTable) -> str:
 def record_sql(table: HistoryTable, step: Step) -> str:
     """Return the SQL that records a step: one row more, or exactly one row less."""
     if step.direction is Direction.UP:
-        return (
-            f"INSERT INTO {table.qualified} (version, name, checksum) VALUES "
-            f"({literal(step.version)}, {literal(step.name)}, {literal(step.checksum)})"
-        )
+        return _insert(table, step)
     # A DELETE that finds nothing is no error to PostgreSQL, and what follows it would run.
-    return _do(
-        f"DELETE FROM {table.qualified} WHERE version = {literal(step.version)};\n"
+    return do_block(record_body(table, step))
+
+
+def record_body(table: HistoryTable, step: Step) -> str:
+    """Return plpgsql statements that do what ``record_sql`` does."""
+    if step.direction is Direction.UP:
+        return f"  {_insert(table, step)};"
+    return (
+        f"  DELETE FROM {table.qualified} WHERE version = {literal(step.version)};\n"
         "  IF NOT FOUND THEN\n"
         f"    RAISE EXCEPTION 'version {step.version} is not applied'\n"
         f"      USING ERRCODE = '40001', CONSTRAINT = '{HISTORY_MOVED}';\n"
@@ -224,8 +228,15 @@ def record_sql(table: HistoryTable, step: Step) -> str:
     )
 
 
-def premise_sql(table: HistoryTable, applied: Sequence[AppliedRow], *, exists: bool) -> str:
-    """Return SQL that raises unless the history is still the one that a plan was made for."""
+def _insert(table: HistoryTable, step: Step) -> str:
+    return (
+        f"INSERT INTO {table.qualified} (version, name, checksum) VALUES "
+        f"({literal(step.version)}, {literal(step.name)}, {literal(step.checksum)})"
+    )
+
+
+def premise_body(table: HistoryTable, applied: Sequence[AppliedRow], *, exists: bool) -> str:
+    """Return plpgsql that raises unless the history is the one that a plan was made for."""
     if not exists:
         holds = f"pg_catalog.to_regclass({literal(table.qualified)}) IS NULL"
     else:
@@ -238,10 +249,10 @@ def premise_sql(table: HistoryTable, applied: Sequence[AppliedRow], *, exists: b
     return _unless(holds)
 
 
-def succession_sql(table: HistoryTable, previous: Step, *, count: int) -> str:
-    """Return SQL that raises unless the history is as this run's step before left it.
+def succession_body(table: HistoryTable, previous: Step, *, count: int) -> str:
+    """Return plpgsql that raises unless the history is as this run's step before left it.
 
-    Cheaper than ``premise_sql``, which reads every row: a run of a thousand versions would read
+    Cheaper than ``premise_body``, which reads every row: a run of a thousand versions would read
     half a million.
 
     Args:
@@ -258,8 +269,8 @@ def succession_sql(table: HistoryTable, previous: Step, *, count: int) -> str:
 
 
 def _unless(holds: str) -> str:
-    return _do(
-        f"IF NOT ({holds}) THEN\n"
+    return (
+        f"  IF NOT ({holds}) THEN\n"
         "    RAISE EXCEPTION 'the history changed since the plan was made'\n"
         f"      USING ERRCODE = '40001', CONSTRAINT = '{HISTORY_MOVED}';\n"
         "  END IF;"
@@ -270,11 +281,3 @@ def _digest(applied: Sequence[AppliedRow]) -> str:
     rows = sorted((row.version, row.checksum or "") for row in applied)
     text = ",".join(f"{version} {checksum}" for version, checksum in rows)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _do(body: str) -> str:
-    """Wrap plpgsql statements, in a dollar quote that nothing inside can end."""
-    tag = "neuron_schema"
-    while f"${tag}$" in body:
-        tag += "_"
-    return f"DO ${tag}$\nBEGIN\n  {body}\nEND\n${tag}$"

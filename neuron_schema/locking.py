@@ -8,6 +8,7 @@ INDEX CONCURRENTLY waits for snapshots, so that both would wait for each other
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import random
 import threading
@@ -50,6 +51,7 @@ class SessionSettings:
     statement_timeout: float = 0.0
 
 
+@functools.lru_cache(maxsize=8)
 def run_lock_key(table: HistoryTable) -> int:
     """Return the advisory lock's 64-bit key; PostgreSQL keeps it apart by database itself.
 
@@ -69,21 +71,21 @@ def operation_lock_key(table: HistoryTable) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def guard_sql(key: int) -> str:
-    """Return SQL that takes the run lock for this transaction, or raises 55P03 at once.
+def guard_body(key: int) -> str:
+    """Return plpgsql that takes the run lock for this transaction, or raises 55P03 at once.
 
     A statement that raises, rather than one that answers false, lets a whole step go out
     without waiting for the answer.
     """
     return (
-        "DO $neuron_schema$\nBEGIN\n"
         f"  IF NOT pg_catalog.pg_try_advisory_xact_lock({key}) THEN\n"
         "    RAISE EXCEPTION 'another run holds the run lock'\n"
         f"      USING ERRCODE = '55P03', CONSTRAINT = '{RUN_LOCK}';\n"
-        "  END IF;\nEND\n$neuron_schema$"
+        "  END IF;"
     )
 
 
+@functools.lru_cache(maxsize=8)
 def settings_sql(settings: SessionSettings, facts: ServerFacts, *, transactional: bool) -> str:
     """Return one SELECT that sets a session for a step.
 

@@ -1,4 +1,4 @@
-"""Names and values as PostgreSQL reads them, without a connection."""
+"""Names, values and blocks as PostgreSQL reads them, without a connection."""
 
 from __future__ import annotations
 
@@ -33,3 +33,15 @@ def literal(text: str) -> str:
     if "\\" in text:
         return " E'" + quoted.replace("\\", "\\\\") + "'"
     return f"'{quoted}'"
+
+
+def do_block(*bodies: str) -> str:
+    """Return plpgsql statements as one DO, in a dollar quote that nothing inside can end.
+
+    https://www.postgresql.org/docs/current/sql-do.html
+    """
+    body = "\n".join(bodies)
+    tag = "neuron_schema"
+    while f"${tag}$" in body:
+        tag += "_"
+    return f"DO ${tag}$\nBEGIN\n{body}\nEND\n${tag}$"

@@ -20,7 +20,7 @@ from neuron_schema.errors import (
     NeuronSchemaError,
     SettingsError,
 )
-from neuron_schema.history import HistoryTable, Look, premise_sql, succession_sql
+from neuron_schema.history import HistoryTable, Look, premise_body, succession_body
 from neuron_schema.locking import Deadline, SessionSettings
 from neuron_schema.model import (
     AppliedRow,
@@ -460,12 +460,12 @@ class _History:
         self.done: list[Step] = []
 
     def premise(self) -> str:
-        """Return SQL that raises when it is not."""
+        """Return plpgsql that raises when it is not."""
         if not self.done:
-            return premise_sql(self.look.table, self.look.applied, exists=self.look.exists)
+            return premise_body(self.look.table, self.look.applied, exists=self.look.exists)
         last = self.done[-1]
         change = len(self.done) if last.direction is Direction.UP else -len(self.done)
-        return succession_sql(self.look.table, last, count=len(self.look.applied) + change)
+        return succession_body(self.look.table, last, count=len(self.look.applied) + change)
 
     def expected(self) -> Look:
         """Return the look as it is to be."""

@@ -23,18 +23,19 @@ from neuron_schema.errors import (
     ServerUnsupported,
 )
 from neuron_schema.failures import AttemptFailed, Cause, connection_error, step_error
-from neuron_schema.history import Look, create_sql, record_sql
+from neuron_schema.history import Look, create_sql, record_body, record_sql
 from neuron_schema.locking import (
     BlockerWatch,
     Deadline,
     SessionSettings,
     can_change_session,
-    guard_sql,
+    guard_body,
     holder_of,
     operation_lock_key,
     run_lock_key,
     settings_sql,
 )
+from neuron_schema.quoting import do_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +71,7 @@ class StepContext:
     Attributes:
         direct: The engine past a pooler, for operations that commit on their own.
         look: The database as it stood when the plan was made, but for ``exists``.
-        premise: SQL that raises unless the history is the one that the plan was made for.
+        premise: Plpgsql that raises unless the history is the one that the plan was made for.
         watch: Sees what a step waits for.
         deadline_s: Seconds after which waiting is given up.
         waiting: Told the reason and the seconds of every wait.
@@ -86,10 +87,28 @@ class StepContext:
     waiting: Callable[[str, float], None]
 
     @property
-    def lock(self) -> tuple[str, ...]:
-        """Set the transaction and take the run lock."""
-        settings = settings_sql(self.settings, self.look.facts, transactional=True)
-        return (settings, guard_sql(run_lock_key(self.look.table)))
+    def set_transaction(self) -> str:
+        """What sets the transaction that the history row is written in."""
+        return settings_sql(self.settings, self.look.facts, transactional=True)
+
+    @property
+    def guard(self) -> str:
+        """Plpgsql that takes the run lock."""
+        return guard_body(run_lock_key(self.look.table))
+
+    def opening(self, step: Step) -> tuple[str, ...]:
+        """Return what comes before the statements of a transactional step.
+
+        Lock, premise and history row in one statement, which is one message less each.
+        """
+        if not self.look.exists:
+            return (
+                self.set_transaction,
+                do_block(self.guard, self.premise),
+                *self.record(step),
+            )
+        record = record_body(self.look.table, step)
+        return (self.set_transaction, do_block(self.guard, self.premise, record))
 
     def record(self, step: Step) -> tuple[str, ...]:
         """Return what writes the history row, and the table where it is absent."""
@@ -155,13 +174,8 @@ def _after_failure(
 
 
 def _attempt_transaction(step: Step, context: StepContext) -> None:
-    script = (
-        *context.lock,
-        context.premise,
-        *context.record(step),
-        *(statement.sql for statement in step.statements),
-    )
     authors = [statement.sql for statement in step.statements]
+    script = (*context.opening(step), *authors)
     try:
         run_transaction(
             context.engine, script, context.watch.begin, check_session=can_change_session(authors)
@@ -268,13 +282,13 @@ def _attempt_own_commit(step: Step, context: StepContext) -> None:
     ):
         guardian.autocommit = False
         guardian.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        for sql in context.lock:
-            _execute(guardian, sql)
+        _execute(guardian, context.set_transaction)
+        _execute(guardian, do_block(context.guard))
         key = operation_lock_key(context.look.table)
         if not _ask(worker, f"SELECT pg_catalog.pg_try_advisory_lock({key})"):
             raise OperationRunning(holder_of(fetcher(worker), key) or "its session just ended")
         _execute(worker, settings_sql(context.settings, context.look.facts, transactional=False))
-        _execute(worker, context.premise)
+        _execute(worker, do_block(context.premise))
         _operate(worker, statement.sql, statement.own_commit, step)
         for sql in context.record(step):
             _execute(guardian, sql)
@@ -291,7 +305,7 @@ def _execute(connection: psycopg.Connection[Any], sql: str) -> psycopg.Cursor[An
         AttemptFailed: it failed.
     """
     try:
-        return connection.execute(sql.encode())
+        return connection.execute(sql.encode(connection.info.encoding))
     except psycopg.Error as error:
         raise AttemptFailed(error, sql=sql, lost=connection.closed) from None
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _LEAST_CONNECT_TIMEOUT_S = 2  # libpq's own
 _SESSION = {
     "application_name": "neuron_schema",
+    # From a database without an encoding (SQL_ASCII) psycopg would return bytes for text.
+    "client_encoding": "utf8",
     # A host that vanished is noticed in half a minute, not in two hours.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -49,7 +51,7 @@ def look_at(address: Address, table: HistoryTable, *, patience_s: float) -> Look
     with _connect(address, patience_s) as connection:
         try:
             return history.look(
-                lambda sql: connection.execute(sql.encode()).fetchall(),
+                lambda sql: connection.execute(sql.encode(connection.info.encoding)).fetchall(),
                 table,
                 backend_pid=connection.info.backend_pid,
             )

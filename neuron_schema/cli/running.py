@@ -27,7 +27,7 @@ from neuron_schema.errors import Interrupted
 if TYPE_CHECKING:
     from neuron_schema.cli.progress import Progress
     from neuron_schema.history import Look
-    from neuron_schema.model import Outcome, Plan
+    from neuron_schema.model import Outcome, Plan, Report
     from neuron_schema.url import Address
 
 
@@ -175,18 +175,23 @@ def _run(call: Invocation, address: Address, plan: Plan, look: Look) -> None:
             report = runner.run(plan, look)
     except NeuronSchemaError as error:
         if error.report is not None:
-            call.put(direction=plan.direction.value, steps=report_steps(error.report))
+            _put(call, error.report)
         raise
     except KeyboardInterrupt as interrupt:
         outcome, text = _interrupted(call, address, progress)
-        steps = report_steps(progress.report(plan, outcome))
-        call.put(direction=plan.direction.value, steps=steps)
+        _put(call, progress.report(plan, outcome))
         raise Interrupted(
             text,
             exit_code=interrupt_code(interrupt),
             remedy="neuron-schema status tells what is applied",
         ) from None
-    call.put(direction=plan.direction.value, steps=report_steps(report))
+    _put(call, report)
+
+
+def _put(call: Invocation, report: Report) -> None:
+    """Add a run's steps to the JSON object, if there is to be one: it holds all their SQL."""
+    if call.as_json:
+        call.put(direction=report.direction.value, steps=report_steps(report))
 
 
 def _nothing_to_do(plan: Plan, look: Look) -> str:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from psycopg.pq.abc import PGresult
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
@@ -162,6 +163,12 @@ def test_a_failure_at_commit_is_no_success(
     assert scalar(observer, "SELECT to_regclass('a')") is None
 
 
+def answer(cursor: psycopg.Cursor) -> PGresult:
+    """Return what libpq answered to a cursor's last statement."""
+    assert cursor.pgresult is not None
+    return cursor.pgresult
+
+
 def test_a_commit_that_rolled_back_is_seen(database: URL) -> None:
     """PostgreSQL answers COMMIT with ROLLBACK after an error, and psycopg says nothing."""
     with psycopg.connect(libpq(database), autocommit=True) as connection:
@@ -171,10 +178,10 @@ def test_a_commit_that_rolled_back_is_seen(database: URL) -> None:
             cursor.execute("SELECT 1/0")
         cursor.execute("COMMIT")
         with pytest.raises(psycopg.errors.InFailedSqlTransaction, match="ROLLBACK"):
-            _check_commit(cursor.pgresult)
+            _check_commit(answer(cursor))
         cursor.execute("BEGIN")
         cursor.execute("COMMIT")
-        _check_commit(cursor.pgresult)
+        _check_commit(answer(cursor))
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1/0", "SELECT pg_terminate_backend(pg_backend_pid())"])
