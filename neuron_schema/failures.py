@@ -22,9 +22,12 @@ from neuron_schema.errors import (
     StatementFailed,
 )
 from neuron_schema.history import HISTORY_MOVED
-from neuron_schema.locking import RUN_LOCK
+from neuron_schema.locking import RUN_LOCK, ending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuron_schema.locking import Session
     from neuron_schema.model import Step
 
 _EXCERPT = 200
@@ -48,7 +51,7 @@ class AttemptFailed(Exception):  # noqa: N818 - it never leaves the package
         error: What psycopg raised.
         sql: The statement that failed, as it was sent; None where none was reached.
         lost: The connection is gone, so that the outcome is unknown.
-        blockers: The sessions it waited for, where that was seen.
+        blockers: The sessions it waited for, where they were seen.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class AttemptFailed(Exception):  # noqa: N818 - it never leaves the package
         *,
         sql: str | None = None,
         lost: bool = False,
-        blockers: str | None = None,
+        blockers: Sequence[Session] = (),
     ) -> None:
         super().__init__(str(error))
         self.error = error
@@ -161,10 +164,10 @@ def step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSche
         )
     if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected):
         return LockTimeout(
-            text + (f"; blocked by {failed.blockers}" if failed.blockers else ""),
+            text + "".join(f"; blocked by {session.text}" for session in failed.blockers),
             where=step.path,
-            remedy="end the blocking session (SELECT pg_terminate_backend(pid)) or run again when "
-            "it is done; lock_timeout and deadline are settings",
+            remedy=f"end the blocking session ({_ending(failed)}) or run again when it is done; "
+            "lock_timeout (--lock-timeout) and deadline are settings",
         )
     if isinstance(error, pg.FeatureNotSupported | pg.UndefinedFile) and _creates_extension(sql):
         return ExtensionMissing(
@@ -180,6 +183,10 @@ def step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSche
     return StatementFailed(
         text, where=step.path, sqlstate=error.sqlstate, statement=sql, remedy=_remedy(error)
     )
+
+
+def _ending(failed: AttemptFailed) -> str:
+    return ending(failed.blockers) if failed.blockers else "SELECT pg_terminate_backend(pid)"
 
 
 def _creates_extension(sql: str | None) -> bool:

@@ -8,12 +8,13 @@ INDEX CONCURRENTLY waits for snapshots, so that both would wait for each other
 from __future__ import annotations
 
 import contextlib
+import enum
 import functools
 import hashlib
 import random
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from neuron_schema.quoting import literal
@@ -24,14 +25,39 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from neuron_schema.history import Fetch, HistoryTable
-    from neuron_schema.model import ServerFacts
+    from neuron_schema.model import ServerFacts, Step
 
 RUN_LOCK = "neuron_schema_run_lock"
 """The constraint name under which the server tells that another run holds the run lock."""
 
+LOCK_ATTEMPTS = 20
+"""How often a step is tried whose statements are not granted a lock."""
+
 _FIRST_DELAY_S = 0.05
 _LONGEST_DELAY_S = 2.0
 _TRANSACTION_TIMEOUT_SINCE = 170000
+_LIMITS = (
+    "lock_timeout",
+    "statement_timeout",
+    "idle_in_transaction_session_timeout",
+    "transaction_timeout",
+)
+# While a statement waits for a lock, everybody who comes later waits for it: at first a short
+# wait will do, because most locks are held for moments.
+_LOCK_TIMEOUT_RAMP_S = (0.2, 0.5)
+
+
+class Place(enum.Enum):
+    """Which of a step's sessions is set."""
+
+    TRANSACTION = enum.auto()
+    """The transaction of a step, or of an operation's history row."""
+
+    GUARDIAN = enum.auto()
+    """The transaction that holds the run lock while an operation commits on its own."""
+
+    OPERATION = enum.auto()
+    """The session of that operation: a lock timeout there would leave an invalid index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +67,42 @@ class SessionSettings:
     Attributes:
         search_path: As the session had it at connect, or as the settings say.
         role: The role that steps run as, or None for the login role.
-        lock_timeout: Seconds a statement waits for a lock in one attempt.
+        lock_timeout: Seconds a statement waits for a lock, from the third attempt on; less in
+            the first two. 0 for no limit.
         statement_timeout: Seconds a statement may take; 0 for no limit.
+        idle_in_transaction_session_timeout: Seconds after which the server ends a step whose
+            runner is silent; 0 for no limit.
+        transaction_timeout: Seconds a step may take (PostgreSQL 17); 0 for no limit.
+        own: Name and value of what a version sets itself.
     """
 
     search_path: str
     role: str | None = None
-    lock_timeout: float = 2.0
+    lock_timeout: float = 1.0
     statement_timeout: float = 0.0
+    idle_in_transaction_session_timeout: float = 600.0
+    transaction_timeout: float = 0.0
+    own: tuple[tuple[str, str], ...] = ()
+
+    def of(self, step: Step) -> SessionSettings:
+        """Return the settings of a step: its own go before the run's."""
+        if not step.settings:
+            return self
+        own = dict(step.settings)
+        limits: dict[str, Any] = {
+            name: int(own.pop(name).removesuffix("ms")) / 1000 for name in _LIMITS if name in own
+        }
+        return replace(self, **limits, own=tuple(own.items()))
+
+    def lock_timeout_of(self, attempt: int) -> float:
+        """Return the seconds that a statement waits for a lock.
+
+        Args:
+            attempt: 0 for the first; counted by the attempts that were not granted a lock.
+        """
+        if self.lock_timeout and attempt < len(_LOCK_TIMEOUT_RAMP_S):
+            return min(_LOCK_TIMEOUT_RAMP_S[attempt], self.lock_timeout)
+        return self.lock_timeout
 
 
 @functools.lru_cache(maxsize=8)
@@ -86,34 +140,60 @@ def guard_body(key: int) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def settings_sql(settings: SessionSettings, facts: ServerFacts, *, transactional: bool) -> str:
-    """Return one SELECT that sets a session for a step.
+def settings_sql(
+    settings: SessionSettings, facts: ServerFacts, place: Place, *, attempt: int = 0
+) -> str:
+    """Return one SELECT that sets a session for a step: the transaction alone, where it is in one.
 
     Args:
-        transactional: For the transaction only, with ``lock_timeout``; else for the session
-            and without one: a lock timeout in CREATE INDEX CONCURRENTLY leaves an invalid index.
+        place: Which session.
+        attempt: 0 for the first; counted by the attempts that were not granted a lock.
     """
+    local = "false" if place is Place.OPERATION else "true"
+    calls = (
+        f"pg_catalog.set_config({literal(name)}, {literal(value)}, {local})"
+        for name, value in session_values(settings, facts, place, attempt=attempt).items()
+    )
+    return "SELECT " + ",\n  ".join(calls)
+
+
+def session_values(
+    settings: SessionSettings, facts: ServerFacts, place: Place, *, attempt: int = 0
+) -> dict[str, str]:
+    """Return all that a session is set to, by the server's names; nothing of it is inherited.
+
+    What the server does not know is left out.
+
+    Args:
+        place: Which session.
+        attempt: 0 for the first; counted by the attempts that were not granted a lock.
+    """
+    limited = place is Place.TRANSACTION
+    lock_timeout = settings.lock_timeout_of(attempt) if limited else 0
+    idle = settings.idle_in_transaction_session_timeout if limited else 0
     values = {
         "search_path": settings.search_path,
         "application_name": "neuron_schema",
-        "lock_timeout": _milliseconds(settings.lock_timeout) if transactional else "0",
-        "statement_timeout": _milliseconds(settings.statement_timeout) if transactional else "0",
-        "idle_in_transaction_session_timeout": "0",
+        "lock_timeout": _milliseconds(lock_timeout),
+        "statement_timeout": _milliseconds(settings.statement_timeout if limited else 0),
+        "idle_in_transaction_session_timeout": _milliseconds(idle),
         "standard_conforming_strings": "on",
+        # A host that vanished is noticed in half a minute, not in two hours.
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
     }
     if facts.version_num >= _TRANSACTION_TIMEOUT_SINCE:
-        values["transaction_timeout"] = "0"
+        whole = settings.transaction_timeout if limited else 0
+        values["transaction_timeout"] = _milliseconds(whole)
     if _can_check_connection(facts):
         # Without it a killed runner's statement goes on, and keeps its locks, until it ends.
-        values["client_connection_check_interval"] = "2000"
+        values["client_connection_check_interval"] = "2000ms"
+    if place is not Place.GUARDIAN:
+        values |= dict(settings.own)
     if settings.role is not None:
         values["role"] = settings.role
-    local = "true" if transactional else "false"
-    calls = (
-        f"pg_catalog.set_config({literal(name)}, {literal(value)}, {local})"
-        for name, value in values.items()
-    )
-    return "SELECT " + ",\n  ".join(calls)
+    return values
 
 
 def session_sql() -> str:
@@ -150,8 +230,9 @@ def can_change_session(statements: Iterable[str]) -> bool:
 
 
 def _milliseconds(seconds: float) -> str:
+    """Return a limit as PostgreSQL counts it."""
     # Rounding a small timeout to 0 would mean none at all.
-    return str(max(1, round(seconds * 1000)) if seconds > 0 else 0)
+    return f"{max(1, round(seconds * 1000))}ms" if seconds > 0 else "0"
 
 
 def _can_check_connection(facts: ServerFacts) -> bool:
@@ -171,15 +252,26 @@ class Deadline:
     """
 
     def __init__(self, limit_s: float) -> None:
-        self._ends = time.monotonic() + limit_s
+        self._began = time.monotonic()
+        self._ends = self._began + limit_s
         self.attempts = 0
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._began
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until it is over; 0 or less when it is."""
+        return self._ends - time.monotonic()
 
     def delay(self) -> float | None:
         """Return seconds to sleep before the next attempt, or None when time is up.
 
         Full jitter: runs that failed together do not come back together.
         """
-        left = self._ends - time.monotonic()
+        left = self.left_s
         if left <= 0:
             return None
         self.attempts += 1
@@ -187,8 +279,20 @@ class Deadline:
         return min(left, random.uniform(_FIRST_DELAY_S / 2, ceiling))  # noqa: S311 - no secret
 
 
-def holder_of(fetch: Fetch, key: int) -> str | None:
-    """Describe the session that holds an advisory lock, or return None.
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody else's session that a run waits for.
+
+    Attributes:
+        text: Who it is, since when, and what it runs.
+    """
+
+    pid: int
+    text: str
+
+
+def holder_of(fetch: Fetch, key: int) -> Session | None:
+    """Return the session that holds an advisory lock, or None.
 
     https://www.postgresql.org/docs/current/view-pg-locks.html
     """
@@ -204,8 +308,8 @@ def holder_of(fetch: Fetch, key: int) -> str | None:
     return describe_session(rows[0]) if rows else None
 
 
-def blockers_of(fetch: Fetch, pid: int) -> str | None:
-    """Describe the sessions that a backend waits for, or return None.
+def blockers_of(fetch: Fetch, pid: int) -> tuple[Session, ...]:
+    """Return the sessions that a backend waits for.
 
     https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION
     """
@@ -213,26 +317,34 @@ def blockers_of(fetch: Fetch, pid: int) -> str | None:
         f"SELECT {_SESSION} FROM pg_catalog.pg_stat_activity a "
         f"WHERE a.pid = ANY (pg_catalog.pg_blocking_pids({pid}))"
     )
-    return "; ".join(describe_session(row) for row in rows) if rows else None
+    return tuple(map(describe_session, rows))
 
 
 _SESSION = (
-    "a.pid, a.usename, a.application_name, a.state, "
+    "a.pid, a.usename, a.application_name, pg_catalog.host(a.client_addr), a.state, "
     "EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::float8, "
     "pg_catalog.left(a.query, 200)"
 )
 
 
-def describe_session(row: Any) -> str:
-    """Return a row of ``pg_stat_activity`` as a sentence."""
-    pid, user, application, state, age, query = row
+def describe_session(row: Any) -> Session:
+    """Return a row of ``pg_stat_activity`` in words."""
+    pid, user, application, client, state, age, query = row
     text = f"pid {pid}"
-    text += f" ({', '.join(part for part in (user, application, state) if part)})"
+    known = (user, application, f"from {client}" if client else None, state)
+    if any(known):
+        text += f" ({', '.join(part for part in known if part)})"
     if age is not None:
         text += f", in its transaction for {age:.0f} s"
     if query:
         text += f": {' '.join(query.split())}"
-    return text
+    return Session(pid, text)
+
+
+def ending(sessions: Iterable[Session]) -> str:
+    """Return the SQL that ends sessions."""
+    calls = ", ".join(f"pg_terminate_backend({session.pid})" for session in sessions)
+    return f"SELECT {calls}"
 
 
 class BlockerWatch:
@@ -256,11 +368,11 @@ class BlockerWatch:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._watched: tuple[int, float] | None = None
-        self.seen: str | None = None
+        self.seen: tuple[Session, ...] = ()
 
     def begin(self, pid: int) -> None:
         """Watch a backend from now on."""
-        self.seen = None
+        self.seen = ()
         self._watched = (pid, time.monotonic())
         if self._thread is None:
             self._thread = threading.Thread(
@@ -298,7 +410,7 @@ class BlockerWatch:
         with self._connect() as fetch:
             while self._watched is watched:
                 blockers = blockers_of(fetch, watched[0])
-                if blockers is not None and self._watched is watched:
+                if blockers and self._watched is watched:
                     self.seen = blockers
                 if self._stop.wait(self.INTERVAL_S):
                     return

@@ -111,11 +111,13 @@ class Migration(VersionInfo):
         up_statements: What applies it; never empty.
         down_statements: What rolls it back; empty when there is nothing to undo.
         irreversible: Why it cannot be rolled back, or None.
+        settings: Names and values that PostgreSQL's own are set to while it runs.
     """
 
     up_statements: tuple[Statement, ...]
     down_statements: tuple[Statement, ...]
     irreversible: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def up(self) -> str:
@@ -174,7 +176,11 @@ class MigrationStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One direction of one version: either one transaction or one own-commit operation."""
+    """One direction of one version: either one transaction or one own-commit operation.
+
+    Attributes:
+        settings: Names and values that the version sets while it runs.
+    """
 
     version: str
     name: str
@@ -183,6 +189,7 @@ class Step:
     checksum: str
     statements: tuple[Statement, ...]
     path: str
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def transactional(self) -> bool:

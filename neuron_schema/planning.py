@@ -262,6 +262,7 @@ def make_plan(
             if selection.direction is Direction.UP
             else migration.down_statements,
             path=migration.path,
+            settings=migration.settings,
         )
         for info, migration in chosen
     )

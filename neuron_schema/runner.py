@@ -66,9 +66,14 @@ class MigrationRunner:
         history_schema: Its schema; None for the session's current schema.
         search_path: Set in every step; None for what the session has at connect.
         role: ``SET LOCAL ROLE`` in every step.
-        lock_timeout: Seconds a statement waits for a lock in one attempt.
+        lock_timeout: Seconds a statement waits for a lock in one attempt, of which there are 20;
+            less in the first two.
         statement_timeout: Seconds a statement may take; 0 for no limit.
-        deadline: Seconds after which waiting for locks and for the server is given up.
+        idle_in_transaction_session_timeout: Seconds after which the server ends a step whose
+            runner is silent; 0 for no limit.
+        transaction_timeout: Seconds a step may take (PostgreSQL 17); 0 for no limit.
+        wait_lock: Seconds after which waiting for another run's end is given up.
+        deadline: Seconds after which waiting for other locks and for the server is given up.
         allow_out_of_order: Let pending versions older than the newest applied one run.
         direct_engine: An engine past a pooler, for operations that commit on their own.
         listeners: Called with every event of a run, in order.
@@ -88,9 +93,12 @@ class MigrationRunner:
         history_schema: str | None = None,
         search_path: str | None = None,
         role: str | None = None,
-        lock_timeout: float = 2.0,
+        lock_timeout: float = 1.0,
         statement_timeout: float = 0.0,
-        deadline: float = 600.0,
+        idle_in_transaction_session_timeout: float = 600.0,
+        transaction_timeout: float = 0.0,
+        wait_lock: float = 600.0,
+        deadline: float = 900.0,
         allow_out_of_order: bool = False,
         direct_engine: Engine | None = None,
         listeners: Sequence[Listener] = (),
@@ -101,9 +109,15 @@ class MigrationRunner:
         self._versions = VersionSet(versions, cache_directory=cache_directory)
         self._table = HistoryTable(name=history_table, schema=history_schema)
         self._search_path = search_path
-        self._role = role
-        self._lock_timeout = lock_timeout
-        self._statement_timeout = statement_timeout
+        self._session = SessionSettings(
+            search_path="",
+            role=role,
+            lock_timeout=lock_timeout,
+            statement_timeout=statement_timeout,
+            idle_in_transaction_session_timeout=idle_in_transaction_session_timeout,
+            transaction_timeout=transaction_timeout,
+        )
+        self._wait_lock = wait_lock
         self._deadline = deadline
         self._allow_out_of_order = allow_out_of_order
         self._listeners = tuple(listeners)
@@ -224,7 +238,7 @@ class MigrationRunner:
         """
         run = _Run(plan, self._listeners)
         try:
-            with blocker_watch(self._engine, self._lock_timeout) as watch:
+            with blocker_watch(self._engine, self._session.lock_timeout) as watch:
                 while True:
                     run.announce()
                     history = _History(look)
@@ -242,14 +256,8 @@ class MigrationRunner:
 
     def session_settings(self, look: Look) -> SessionSettings:
         """Return what the session of every step is set to."""
-        return SessionSettings(
-            search_path=self._search_path
-            if self._search_path is not None
-            else look.facts.search_path,
-            role=self._role,
-            lock_timeout=self._lock_timeout,
-            statement_timeout=self._statement_timeout,
-        )
+        path = look.facts.search_path if self._search_path is None else self._search_path
+        return replace(self._session, search_path=path)
 
     def _with_status(self, *wanted: Status) -> list[Migration]:
         infos = self._versions.infos()
@@ -272,7 +280,8 @@ class MigrationRunner:
             look=look if look.exists else replace(look, exists=bool(history.done)),
             premise=history.premise(),
             watch=watch,
-            settings=self.session_settings(look),
+            settings=self.session_settings(look).of(step),
+            wait_lock_s=self._wait_lock,
             deadline_s=self._deadline,
             waiting=run.waiting,
         )

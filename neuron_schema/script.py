@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from neuron_schema.history import create_sql, record_sql
 from neuron_schema.model import Direction, ended
-from neuron_schema.quoting import identifier
+from neuron_schema.quoting import identifier, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from neuron_schema.locking import SessionSettings
     from neuron_schema.model import Plan, Step
 
+# Without transaction_timeout, which a script for PostgreSQL 16 cannot set.
+LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
 # As PostgreSQL's SplitIdentifierString reads a list of names.
 _SCHEMA = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s,"]+))\s*(?:,|$)')
 
@@ -92,11 +94,14 @@ def _set(step: Step, settings: SessionSettings | None) -> Iterator[str]:
     """Yield what sets the session as the runner would: for the transaction, if there is one."""
     words = "SET LOCAL" if step.transactional else "SET"
     if settings is not None:
-        limits = (settings.lock_timeout, settings.statement_timeout)
-        lock, statement = map(_milliseconds, limits) if step.transactional else ("0", "0")
         yield f"{words} search_path = {_search_path(settings.search_path)};"
-        yield f"{words} lock_timeout = {lock};"
-        yield f"{words} statement_timeout = {statement};"
+        limits = dict.fromkeys(LIMITS, 0.0)
+        if step.transactional:
+            limits = {name: getattr(settings, name) for name in LIMITS}
+        for name, seconds in limits.items():
+            yield f"{words} {name} = {_milliseconds(seconds)};"
+    for name, value in step.settings:
+        yield f"{words} {name} = {literal(value)};"
     if any("\\" in statement.sql for statement in step.statements):
         # Without it a backslash in '...' would begin an escape.
         yield f"{words} standard_conforming_strings = on;"

@@ -53,9 +53,13 @@ class Settings:
         search_path: Set in every step; None leaves what the session had at connect.
         role: ``SET LOCAL ROLE`` in every step, or None.
         protected: Refuse ``down`` and ``reset``.
-        lock_timeout: Seconds a statement waits for a lock in one attempt.
+        lock_timeout: Seconds a statement waits for a lock in one attempt; less in the first two.
         statement_timeout: Seconds a statement may take; 0 for no limit.
-        deadline: Seconds after which waiting for locks and servers is given up.
+        idle_in_transaction_session_timeout: Seconds after which the server ends a step whose
+            runner is silent; 0 for no limit.
+        transaction_timeout: Seconds a step may take (PostgreSQL 17); 0 for no limit.
+        wait_lock: Seconds after which waiting for the run lock is given up.
+        deadline: Seconds after which waiting for other locks and for servers is given up.
     """
 
     root: Path
@@ -70,9 +74,12 @@ class Settings:
     search_path: str | None = None
     role: str | None = None
     protected: bool = False
-    lock_timeout: float = 2.0
+    lock_timeout: float = 1.0
     statement_timeout: float = 0.0
-    deadline: float = 600.0
+    idle_in_transaction_session_timeout: float = 600.0
+    transaction_timeout: float = 0.0
+    wait_lock: float = 600.0
+    deadline: float = 900.0
 
     @property
     def embedded(self) -> bool:
@@ -111,14 +118,14 @@ _HOW_TO_GIVE_AN_ADDRESS = (
     "[tool.neuron_schema] for the embedded server"
 )
 _TEXT = ("database", "direct_url", "versions", "history_table", "history_schema", "search_path")
-_KEYS = (
-    *_TEXT,
-    "role",
-    "protected",
+_LIMITS = (
     "lock_timeout",
     "statement_timeout",
-    "deadline",
+    "idle_in_transaction_session_timeout",
+    "transaction_timeout",
 )
+_WAITS = ("wait_lock", "deadline")
+_KEYS = (*_TEXT, "role", "protected", *_LIMITS, *_WAITS)
 
 
 def load(
@@ -129,6 +136,8 @@ def load(
     database_url: str | None = None,
     direct_url: str | None = None,
     versions: str | None = None,
+    wait_lock: str | None = None,
+    lock_timeout: str | None = None,
 ) -> Settings:
     """Read the settings that hold in ``directory``.
 
@@ -139,6 +148,8 @@ def load(
         database_url: The address given with ``--database-url``.
         direct_url: The address given with ``--direct-url``.
         versions: What was given with ``--versions``, relative to ``directory``.
+        wait_lock: A duration given with ``--wait-lock``.
+        lock_timeout: A duration given with ``--lock-timeout``.
 
     Raises:
         SettingsError: an unknown key or environment, or a value of the wrong kind.
@@ -160,13 +171,17 @@ def load(
         raise SettingsError(
             f"there is no environment {environment!r} in the settings{_known(environments)}",
             where=str(file) if file else None,
-            remedy=_suggest(environment, environments)
+            remedy=suggest(environment, environments)
             or f"add [tool.neuron_schema.env.{environment}] to pyproject.toml",
         )
     settings = replace(
         Settings(root=root, file=file, environment=environment),
         **{key: value for key, value in values.items() if key != "database"},
     )
+    if wait_lock is not None:
+        settings = replace(settings, wait_lock=_given("wait_lock", wait_lock))
+    if lock_timeout is not None:
+        settings = replace(settings, lock_timeout=_given("lock_timeout", lock_timeout))
     database, origin = _database(database_url, environ, values.get("database"))
     chosen, base = _versions(versions, environ, settings.versions, directory, root)
     return replace(
@@ -202,7 +217,7 @@ def _checked(table: dict[str, Any], file: Path | None, *below: str) -> dict[str,
             raise SettingsError(
                 f"unknown key {key!r} in [{header}]",
                 where=line_of(file, key, *below),
-                remedy=_suggest(key, _KEYS) or f"known keys: {', '.join(_KEYS)}",
+                remedy=suggest(key, _KEYS) or f"known keys: {', '.join(_KEYS)}",
             )
     return {key: _value(key, value, file, *below) for key, value in table.items()}
 
@@ -217,13 +232,13 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     if key == "protected":
         if not isinstance(value, bool):
             why, remedy = "must be true or false", "write it without quotes"
-    elif key in ("lock_timeout", "statement_timeout", "deadline"):
+    elif key in (*_LIMITS, *_WAITS):
         try:
             value = seconds(value)
         except ValueError as error:
             why = str(error)
         else:
-            if (0 < value < _SHORTEST_S or value > _LONGEST_S) and key != "deadline":
+            if (0 < value < _SHORTEST_S or value > _LONGEST_S) and key in _LIMITS:
                 why = "PostgreSQL counts it in whole milliseconds, up to 2147483647"
         remedy = "write seconds such as 5, or '500ms', '5s', '10min', '1h'"
     elif not isinstance(value, str) or not value.strip() or "\0" in value:
@@ -237,6 +252,22 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     if why is not None:
         raise wrong(key, why, file, *below, remedy=remedy)
     return value
+
+
+def _given(key: str, value: str) -> float:
+    """Return a duration that was given as an option.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    try:
+        duration: float = _value(key, value, None)
+    except SettingsError as error:
+        raise SettingsError(
+            f"--{key.replace('_', '-')}: {error.message.partition(': ')[2] or error.message}",
+            remedy=error.remedy,
+        ) from None
+    return duration
 
 
 def _database(
@@ -292,7 +323,8 @@ def _parse_from(text: str, origin: str | None) -> Address:
         raise AddressError(error.message, remedy=error.remedy, where=origin) from None
 
 
-def _suggest(word: str, known: Iterable[str]) -> str | None:
+def suggest(word: str, known: Iterable[str]) -> str | None:
+    """Return a question about a word that is nearly one of those known, or None."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {close[0]!r}?" if close else None
 

@@ -8,6 +8,7 @@ attempt left behind is found by the operation's probe, and its history row comes
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,14 @@ from neuron_schema.errors import (
 from neuron_schema.failures import AttemptFailed, Cause, connection_error, step_error
 from neuron_schema.history import Look, create_sql, record_body, record_sql
 from neuron_schema.locking import (
+    LOCK_ATTEMPTS,
     BlockerWatch,
     Deadline,
+    Place,
+    Session,
     SessionSettings,
     can_change_session,
+    ending,
     guard_body,
     holder_of,
     operation_lock_key,
@@ -38,7 +43,7 @@ from neuron_schema.locking import (
 from neuron_schema.quoting import do_block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy import Engine
 
@@ -61,7 +66,15 @@ class HistoryMoved(Exception):  # noqa: N818 - it never leaves the package
 
 
 class OperationRunning(Exception):  # noqa: N818 - it never leaves the package
-    """The backend of an interrupted attempt is still at work."""
+    """The backend of an interrupted attempt is still at work.
+
+    Attributes:
+        session: Which it is, where that can be seen.
+    """
+
+    def __init__(self, session: Session | None) -> None:
+        super().__init__()
+        self.session = session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +86,8 @@ class StepContext:
         look: The database as it stood when the plan was made, but for ``exists``.
         premise: Plpgsql that raises unless the history is the one that the plan was made for.
         watch: Sees what a step waits for.
-        deadline_s: Seconds after which waiting is given up.
+        wait_lock_s: Seconds to wait for the run lock.
+        deadline_s: Seconds to wait for anything else.
         waiting: Told the reason and the seconds of every wait.
     """
 
@@ -83,32 +97,29 @@ class StepContext:
     premise: str
     watch: BlockerWatch
     settings: SessionSettings
+    wait_lock_s: float
     deadline_s: float
     waiting: Callable[[str, float], None]
 
-    @property
-    def set_transaction(self) -> str:
-        """What sets the transaction that the history row is written in."""
-        return settings_sql(self.settings, self.look.facts, transactional=True)
+    def set_session(self, place: Place, attempt: int = 0) -> str:
+        """Return what sets one of the step's sessions."""
+        return settings_sql(self.settings, self.look.facts, place, attempt=attempt)
 
     @property
     def guard(self) -> str:
         """Plpgsql that takes the run lock."""
         return guard_body(run_lock_key(self.look.table))
 
-    def opening(self, step: Step) -> tuple[str, ...]:
+    def opening(self, step: Step, attempt: int) -> tuple[str, ...]:
         """Return what comes before the statements of a transactional step.
 
         Lock, premise and history row in one statement, which is one message less each.
         """
+        settings = self.set_session(Place.TRANSACTION, attempt)
         if not self.look.exists:
-            return (
-                self.set_transaction,
-                do_block(self.guard, self.premise),
-                *self.record(step),
-            )
+            return (settings, do_block(self.guard, self.premise), *self.record(step))
         record = record_body(self.look.table, step)
-        return (self.set_transaction, do_block(self.guard, self.premise, record))
+        return (settings, do_block(self.guard, self.premise, record))
 
     def record(self, step: Step) -> tuple[str, ...]:
         """Return what writes the history row, and the table where it is absent."""
@@ -125,12 +136,12 @@ def run_step(step: Step, context: StepContext) -> None:
             attempt.
         NeuronSchemaError: the step failed for good and left nothing behind.
     """
-    deadline = Deadline(context.deadline_s)
+    waits = _Waits(step, context)
     unsure = False
     while True:
         try:
             if step.transactional:
-                _attempt_transaction(step, context)
+                _attempt_transaction(step, context, waits.not_granted)
             else:
                 _attempt_own_commit(step, context)
         except UnicodeEncodeError as error:
@@ -140,16 +151,16 @@ def run_step(step: Step, context: StepContext) -> None:
                 remedy="use a database with the encoding UTF8",
             ) from None
         except OperationRunning as running:
-            reason = f"an interrupted run's operation is still at work: {running}"
-            _wait(deadline, context, reason, _run_lock_error(step, str(running)))
+            reason = "an interrupted run's operation is still at work"
+            waits.for_run_lock(reason, functools.partial(getattr, running, "session"))
         except AttemptFailed as failed:
-            unsure = _after_failure(failed, deadline, step, context, unsure=unsure)
+            unsure = _after_failure(failed, waits, step, context, unsure=unsure)
         else:
             return
 
 
 def _after_failure(
-    failed: AttemptFailed, deadline: Deadline, step: Step, context: StepContext, *, unsure: bool
+    failed: AttemptFailed, waits: _Waits, step: Step, context: StepContext, *, unsure: bool
 ) -> bool:
     """Wait until the next attempt; return whether the change may be there already.
 
@@ -165,7 +176,7 @@ def _after_failure(
     sent = failed.sql if step.transactional else failed.sql == "COMMIT"
     unsure = unsure or (cause is Cause.CONNECTION_LOST and bool(sent))
     try:
-        _wait_after(failed, deadline, step, context)
+        waits.after(failed)
     except NeuronSchemaError as error:
         if not unsure:
             raise
@@ -173,9 +184,9 @@ def _after_failure(
     return unsure
 
 
-def _attempt_transaction(step: Step, context: StepContext) -> None:
+def _attempt_transaction(step: Step, context: StepContext, attempt: int) -> None:
     authors = [statement.sql for statement in step.statements]
-    script = (*context.opening(step), *authors)
+    script = (*context.opening(step, attempt), *authors)
     try:
         run_transaction(
             context.engine, script, context.watch.begin, check_session=can_change_session(authors)
@@ -220,45 +231,84 @@ def _final(failed: AttemptFailed, step: Step) -> NeuronSchemaError:
     return step_error(failed, step, failed.sql if authors else None)
 
 
-def _wait_after(
-    failed: AttemptFailed, deadline: Deadline, step: Step, context: StepContext
-) -> None:
-    """Sleep until the next attempt, or raise what the user is to see."""
-    cause = failed.cause
-    error = _final(failed, step)
-    if cause is Cause.RUN_LOCK_HELD:
-        holder = _holder(context)
-        reason = "another run holds the run lock" + (f": {holder}" if holder else "")
-        error = _run_lock_error(step, holder)
-    elif cause is Cause.LOCK_NOT_GRANTED:
-        reason = failed.error.diag.message_primary or "a lock was not granted"
-        if failed.blockers:
-            reason += f", blocked by {failed.blockers}"
-    elif cause is Cause.STATEMENT:
-        reason = "another run created the history table"
-    else:
-        error = connection_error(failed.error) or error
-        reason = error.message
-    _wait(deadline, context, reason, error)
+class _Waits:
+    """What a step has waited for so far, and whether it may wait again."""
+
+    NAME_HOLDER_AFTER_S = 5.0
+
+    def __init__(self, step: Step, context: StepContext) -> None:
+        self._step = step
+        self._context = context
+        self._deadline = Deadline(context.deadline_s)
+        self._run_lock: Deadline | None = None
+        self.not_granted = 0
+        """Attempts whose statements were not granted a lock."""
+
+    def after(self, failed: AttemptFailed) -> None:
+        """Sleep until the next attempt.
+
+        Raises:
+            NeuronSchemaError: there is to be none.
+        """
+        error = _final(failed, self._step)
+        if failed.cause is Cause.RUN_LOCK_HELD:
+            context = self._context
+            self.for_run_lock("another run holds the run lock", lambda: _holder(context))
+            return
+        if failed.cause is Cause.LOCK_NOT_GRANTED:
+            self.not_granted += 1
+            reason = failed.error.diag.message_primary or "a lock was not granted"
+            if failed.blockers:
+                reason += f", blocked by {_all(failed.blockers)}"
+            if self.not_granted >= LOCK_ATTEMPTS:
+                raise error from None
+        elif failed.cause is Cause.STATEMENT:
+            reason = "another run created the history table"
+        else:
+            error = connection_error(failed.error) or error
+            reason = error.message
+        self._sleep(self._deadline, reason, error)
+
+    def for_run_lock(self, reason: str, holder: Callable[[], Session | None]) -> None:
+        """Sleep until the run lock is tried again.
+
+        Args:
+            reason: Who has it, as far as that is known without asking.
+            holder: Asks; it is called when the wait is long, and when it ends.
+
+        Raises:
+            RunLockNotObtained: it was waited for long enough.
+        """
+        if self._run_lock is None:
+            self._run_lock = Deadline(self._context.wait_lock_s)
+        if self._run_lock.left_s <= 0:
+            raise self._run_lock_error(reason, holder()) from None
+        if self._run_lock.waited_s >= self.NAME_HOLDER_AFTER_S:
+            session = holder()
+            reason += f": {session.text}" if session else ""
+        self._sleep(self._run_lock, reason, self._run_lock_error(reason, None))
+
+    def _run_lock_error(self, reason: str, session: Session | None) -> RunLockNotObtained:
+        return RunLockNotObtained(
+            f"{self._step.label}: {reason}, until the deadline"
+            + (f": {session.text}" if session else ""),
+            remedy="wait for that run (--wait-lock), or end its session with "
+            + (ending([session]) if session else "SELECT pg_terminate_backend(pid)"),
+        )
+
+    def _sleep(self, deadline: Deadline, reason: str, error: NeuronSchemaError) -> None:
+        delay = deadline.delay()
+        if delay is None:
+            raise error from None
+        self._context.waiting(reason, delay)
+        time.sleep(delay)
 
 
-def _wait(deadline: Deadline, context: StepContext, reason: str, error: NeuronSchemaError) -> None:
-    delay = deadline.delay()
-    if delay is None:
-        raise error from None
-    context.waiting(reason, delay)
-    time.sleep(delay)
+def _all(sessions: Iterable[Session]) -> str:
+    return "; ".join(session.text for session in sessions)
 
 
-def _run_lock_error(step: Step, holder: str | None) -> RunLockNotObtained:
-    return RunLockNotObtained(
-        f"{step.label}: another run held the run lock until the deadline"
-        + (f" ({holder})" if holder else ""),
-        remedy="wait for that run, or end its session with SELECT pg_terminate_backend(pid)",
-    )
-
-
-def _holder(context: StepContext) -> str | None:
+def _holder(context: StepContext) -> Session | None:
     """Return who holds the run lock, where that can be seen."""
     with (
         contextlib.suppress(AttemptFailed, psycopg.Error),
@@ -282,12 +332,12 @@ def _attempt_own_commit(step: Step, context: StepContext) -> None:
     ):
         guardian.autocommit = False
         guardian.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        _execute(guardian, context.set_transaction)
+        _execute(guardian, context.set_session(Place.GUARDIAN))
         _execute(guardian, do_block(context.guard))
         key = operation_lock_key(context.look.table)
         if not _ask(worker, f"SELECT pg_catalog.pg_try_advisory_lock({key})"):
-            raise OperationRunning(holder_of(fetcher(worker), key) or "its session just ended")
-        _execute(worker, settings_sql(context.settings, context.look.facts, transactional=False))
+            raise OperationRunning(holder_of(fetcher(worker), key))
+        _execute(worker, context.set_session(Place.OPERATION))
         _execute(worker, do_block(context.premise))
         _operate(worker, statement.sql, statement.own_commit, step)
         for sql in context.record(step):

@@ -137,7 +137,26 @@ def _load(module: _Module, *, version: str, name: str) -> Migration:
         up_statements=up_statements,
         down_statements=down_statements,
         irreversible=irreversible,
+        settings=_settings(namespace, (*up_statements, *down_statements), module),
     )
+
+
+def _settings(
+    namespace: dict[str, Any], statements: Sequence[Statement], module: _Module
+) -> tuple[tuple[str, str], ...]:
+    from sqlalchemy.sql.visitors import Visitable
+
+    from neuron_schema import version_settings
+    from neuron_schema.compiler import CompileError
+
+    declared = namespace.get("settings", {})
+    if isinstance(declared, Visitable):
+        # A table of that name is as good as any other.
+        return ()
+    try:
+        return version_settings.checked(declared, alone=any(one.own_commit for one in statements))
+    except CompileError as error:
+        raise _invalid(error, "`settings`", module.place("settings")) from None
 
 
 def _execute(module: _Module) -> dict[str, Any]:

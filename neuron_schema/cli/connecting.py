@@ -27,6 +27,13 @@ _SESSION = {
     "connect_timeout": "10",
 }
 
+_FULL = (
+    "too many clients already",
+    "too many connections for",
+    "connection slots are reserved",
+    "no more connections allowed",
+)
+
 
 def look_at(address: Address, table: HistoryTable, *, patience_s: float) -> Look:
     """Look at a database through a plain psycopg connection.
@@ -106,10 +113,16 @@ def _connect(address: Address, patience_s: float) -> Any:
             )
             # A connection's failure has no SQLSTATE; libpq can tell a server that is
             # starting up or shutting down (57P03) from one that is not there.
-            delay = deadline.delay() if _starting_up(conninfo) else None
+            passing = _is_full(error) or _starting_up(conninfo)
+            delay = deadline.delay() if passing else None
             if delay is None:
                 raise failure from None
             time.sleep(delay)
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether no connection is free (53300), as far as the words for it are English."""
+    return any(words in str(error) for words in _FULL)
 
 
 def _starting_up(conninfo: dict[str, Any]) -> bool:

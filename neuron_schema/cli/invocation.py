@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neuron_schema.discovery import VersionSet
     from neuron_schema.history import HistoryTable, Look
     from neuron_schema.locking import SessionSettings
-    from neuron_schema.model import Direction, Migration, Plan, VersionInfo
+    from neuron_schema.model import Direction, Migration, Plan, Step, VersionInfo
     from neuron_schema.runner import Listener, MigrationRunner
     from neuron_schema.url import Address
 
@@ -33,7 +33,7 @@ class Invocation:
     Args:
         command: Its name.
         as_json: Print one JSON object and nothing else to stdout.
-        options: ``environment``, ``database_url``, ``direct_url``, ``versions`` as given.
+        options: Those that ``settings.load`` knows, as they were given.
     """
 
     def __init__(self, command: str, *, as_json: bool = False, **options: str | None) -> None:
@@ -181,7 +181,21 @@ class Invocation:
             role=settings.role,
             lock_timeout=settings.lock_timeout,
             statement_timeout=settings.statement_timeout,
+            idle_in_transaction_session_timeout=settings.idle_in_transaction_session_timeout,
+            transaction_timeout=settings.transaction_timeout,
         )
+
+    def session_values(self, look: Look, step: Step) -> dict[str, str]:
+        """Return what a step's session is set to, by the server's names."""
+        from neuron_schema.locking import Place, session_values
+
+        place = Place.TRANSACTION if step.transactional else Place.OPERATION
+        settings = self.session_settings(look).of(step)
+        ramp = [
+            session_values(settings, look.facts, place, attempt=attempt) for attempt in range(3)
+        ]
+        lock_timeouts = dict.fromkeys(values["lock_timeout"] for values in ramp)
+        return {**ramp[0], "lock_timeout": " then ".join(lock_timeouts)}
 
     @contextlib.contextmanager
     def runner(self, address: Address, *listeners: Listener) -> Iterator[MigrationRunner]:
@@ -206,6 +220,9 @@ class Invocation:
                 role=settings.role,
                 lock_timeout=settings.lock_timeout,
                 statement_timeout=settings.statement_timeout,
+                idle_in_transaction_session_timeout=settings.idle_in_transaction_session_timeout,
+                transaction_timeout=settings.transaction_timeout,
+                wait_lock=settings.wait_lock,
                 deadline=settings.deadline,
                 direct_engine=engines[1],
                 listeners=listeners,

@@ -58,6 +58,17 @@ OutOfOrder = Annotated[
     bool,
     typer.Option("--allow-out-of-order", help="Apply versions older than the newest applied."),
 ]
+WaitLock = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--wait-lock", metavar="DURATION", help="Wait so long for another run's end."),
+]
+LockTimeout = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--lock-timeout", metavar="DURATION", help="Wait so long for a lock, each try."),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say what each step's session is set to.")
+]
 Target = Annotated[
     Optional[str],  # noqa: UP045
     typer.Argument(metavar="[TARGET]", help="A version.", autocompletion=complete_version),

@@ -19,6 +19,7 @@ from neuron_schema.model import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from neuron_schema.model import Event, Plan, Step
@@ -34,16 +35,20 @@ class Progress:
 
     Args:
         quiet: Print nothing: the result is one JSON object.
+        session: Returns what a step's session is set to, where that is to be said.
 
     Attributes:
         current: The step at work, or None between two.
         done: The steps that ended.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(
+        self, *, quiet: bool = False, session: Callable[[Step], Mapping[str, str]] | None = None
+    ) -> None:
         self.current: Step | None = None
         self.done: list[StepReport] = []
         self._quiet = quiet
+        self._session = session
         self._unread = False
         self._bar: Any = None
         self._task: Any = None
@@ -54,6 +59,7 @@ class Progress:
         match event:
             case StepStarted():
                 self.current = event.step
+                self._tell_session(event.step)
                 self._show_bar(event)
             case StepWaiting():
                 self._wait(event)
@@ -76,6 +82,11 @@ class Progress:
             if step.version not in known
         )
         return Report(direction=plan.direction, steps=(*self.done, *rest))
+
+    def _tell_session(self, step: Step) -> None:
+        if self._session is not None:
+            pairs = (f"{name} = {value or repr('')}" for name, value in self._session(step).items())
+            note(f"{step.label}: {', '.join(pairs)}")
 
     def _show_bar(self, event: StepStarted) -> None:
         if self._quiet or not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":

@@ -3,6 +3,7 @@
 # ruff: noqa: TC001 - Typer reads annotations at run time
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,12 @@ from neuron_schema.cli.options import (
     DryRun,
     Environment,
     Json,
+    LockTimeout,
     OutOfOrder,
     Target,
+    Verbose,
     Versions,
+    WaitLock,
     Yes,
 )
 from neuron_schema.cli.output import ask, is_terminal, report_steps, say
@@ -41,6 +45,9 @@ def up(
     direct_url: Direct = None,
     versions: Versions = None,
     env: Environment = None,
+    wait_lock: WaitLock = None,
+    lock_timeout: LockTimeout = None,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Apply pending versions, each in a transaction of its own."""
@@ -54,6 +61,8 @@ def up(
             direct_url=direct_url,
             versions=versions,
             environment=env,
+            wait_lock=wait_lock,
+            lock_timeout=lock_timeout,
         ) as call,
         call.database(notices=True) as address,
     ):
@@ -66,7 +75,8 @@ def up(
         if dry_run:
             print_plan(call, look, Direction.UP, **wanted)
             return
-        _run(call, address, call.plan(look, Direction.UP, **wanted), look)
+        plan = call.plan(look, Direction.UP, **wanted)
+        _run(call, address, plan, look, verbose=verbose)
 
 
 def down(
@@ -79,6 +89,9 @@ def down(
     direct_url: Direct = None,
     versions: Versions = None,
     env: Environment = None,
+    wait_lock: WaitLock = None,
+    lock_timeout: LockTimeout = None,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Roll versions back, newest first: down to TARGET, or one."""
@@ -89,8 +102,10 @@ def down(
         direct_url=direct_url,
         versions=versions,
         environment=env,
+        wait_lock=wait_lock,
+        lock_timeout=lock_timeout,
     )
-    _roll_back(call, to=target, count=count, dry_run=dry_run, yes=yes)
+    _roll_back(call, to=target, count=count, dry_run=dry_run, yes=yes, verbose=verbose)
 
 
 def reset(
@@ -101,6 +116,9 @@ def reset(
     direct_url: Direct = None,
     versions: Versions = None,
     env: Environment = None,
+    wait_lock: WaitLock = None,
+    lock_timeout: LockTimeout = None,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Roll all versions back; the history table stays, empty."""
@@ -111,12 +129,20 @@ def reset(
         direct_url=direct_url,
         versions=versions,
         environment=env,
+        wait_lock=wait_lock,
+        lock_timeout=lock_timeout,
     )
-    _roll_back(call, to="0", count=None, dry_run=dry_run, yes=yes)
+    _roll_back(call, to="0", count=None, dry_run=dry_run, yes=yes, verbose=verbose)
 
 
 def _roll_back(
-    call: Invocation, *, to: str | None, count: int | None, dry_run: bool, yes: bool
+    call: Invocation,
+    *,
+    to: str | None,
+    count: int | None,
+    dry_run: bool,
+    yes: bool,
+    verbose: bool,
 ) -> None:
     from neuron_schema.model import Direction
 
@@ -128,7 +154,7 @@ def _roll_back(
         plan = call.plan(look, Direction.DOWN, to=to, count=count)
         if plan.steps:
             _confirm(call, plan, yes=yes)
-        _run(call, address, plan, look)
+        _run(call, address, plan, look, verbose=verbose)
 
 
 def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
@@ -158,7 +184,9 @@ def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
         raise ConfirmationNeeded("nothing was rolled back", remedy="answer y to go on")
 
 
-def _run(call: Invocation, address: Address, plan: Plan, look: Look) -> None:
+def _run(
+    call: Invocation, address: Address, plan: Plan, look: Look, *, verbose: bool = False
+) -> None:
     """Run a plan, and report its steps however it ends."""
     from neuron_schema.errors import NeuronSchemaError
 
@@ -169,7 +197,8 @@ def _run(call: Invocation, address: Address, plan: Plan, look: Look) -> None:
         return
     from neuron_schema.cli.progress import Progress
 
-    progress = Progress(quiet=call.as_json)
+    session = functools.partial(call.session_values, look) if verbose else None
+    progress = Progress(quiet=call.as_json, session=session)
     try:
         with progress, call.runner(address, progress) as runner:
             report = runner.run(plan, look)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 from unittest import mock
 
+import psycopg
 import pytest
 
 from neuron_schema.embedded import temporary_server
+from neuron_schema.history import HistoryTable
+from neuron_schema.locking import run_lock_key
 from neuron_schema.url import from_engine_url
 from tests.acceptance.command import CANARY
 from tests.acceptance.conftest import applied, tables
@@ -15,7 +19,6 @@ from tests.conftest import libpq
 from tests.support import write_version
 
 if TYPE_CHECKING:
-    import psycopg
     from sqlalchemy.engine import URL
 
     from tests.acceptance.command import Command
@@ -193,6 +196,64 @@ def test_a_lock_that_is_not_granted_is_exit_6(
         failed = cli.quick("up", "--json", code=6).json
         assert failed["steps"][0]["outcome"] == "failed"
     cli.quick("up")
+
+
+def test_how_long_to_wait_can_be_said_on_the_command_line(
+    cli: Command, connection: psycopg.Connection
+) -> None:
+    """For the run lock and for a table's; what is no duration is refused."""
+    write_version(cli.directory / "versions", "001_a", up=["CREATE TABLE a ()"])
+    key = run_lock_key(HistoryTable(schema="public"))
+    connection.execute("SELECT pg_advisory_lock(%s)", (key,))
+    result = cli.quick("up", "--wait-lock", "300ms", code=6)
+    assert "error[NS601]" in result.err
+    assert f"SELECT pg_terminate_backend({connection.info.backend_pid})" in result.err
+    connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
+    for option in ("--wait-lock", "--lock-timeout"):
+        refused = cli.quick("up", option, "soon", code=2)
+        assert f"{option}: 'soon' is no duration" in refused.err
+    assert applied(connection) == []
+
+
+def test_a_free_connection_is_waited_for(
+    cli: Command, admin: psycopg.Connection, database: URL
+) -> None:
+    """A full server is full for moments; when it stays so the deadline ends the command."""
+    role = f"{database.database}_single"
+    admin.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{CANARY}' CONNECTION LIMIT 1".encode())
+    address = libpq(database.set(username=role, password=CANARY))
+    (cli.directory / "versions").mkdir()
+    try:
+        with psycopg.connect(address):
+            settings(cli, 'deadline = "300ms"')
+            failed = cli.quick("status", "--database-url", address, code=7)
+            assert "too many connections for role" in failed.err
+            settings(cli, 'deadline = "60s"')
+            waiting = cli.start("status", "--database-url", address)
+            time.sleep(1)
+            assert waiting.poll() is None
+        cli.finish(waiting)
+    finally:
+        admin.execute(f'DROP ROLE "{role}"'.encode())
+
+
+def test_verbose_tells_what_a_session_is_set_to(cli: Command) -> None:
+    """All limits with their units, the version's own included; on stderr."""
+    settings(cli, 'lock_timeout = "4s"')
+    body = 'settings = {"maintenance_work_mem": "70MB"}'
+    write_version(cli.directory / "versions", "001_a", up=["SELECT 1"], body=body)
+    told = cli.quick("up", "-v").err
+    assert "lock_timeout = 200ms then 500ms then 4000ms" in told
+    for pair in (
+        "statement_timeout = 0",
+        "idle_in_transaction_session_timeout = 600000ms",
+        "maintenance_work_mem = 70MB",
+    ):
+        assert pair in told
+    assert (
+        "lock_timeout = 200ms then 300ms"
+        in cli.quick("down", "--yes", "--verbose", "--lock-timeout", "300ms").err
+    )
 
 
 def test_what_the_server_lacks_is_exit_7(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
+from neuron_schema import steps
 from neuron_schema.errors import HistoryConflict, LockTimeout, RunLockNotObtained
 from neuron_schema.history import HistoryTable
 from neuron_schema.locking import holder_of, operation_lock_key, run_lock_key
 from neuron_schema.model import Outcome, StepWaiting
 from neuron_schema.runner import MigrationRunner
+from neuron_schema.steps import _Waits
 from tests.conftest import libpq
 from tests.runs import CONCURRENTLY, applied, leftovers, scalar, wait_for
 from tests.support import write_version
@@ -203,17 +206,18 @@ def test_runs_on_two_databases_do_not_meet(
             holder.execute("SELECT pg_advisory_xact_lock(%s)", (KEY,))
             write_version(tmp_path, "001_a", up=["CREATE TABLE a ()"])
             engine = create_engine(server.set(database=other), poolclass=NullPool)
-            report = MigrationRunner(engine, tmp_path, deadline=0).up()
+            report = MigrationRunner(engine, tmp_path, wait_lock=0).up()
         assert outcomes(report) == [Outcome.APPLIED]
     finally:
         admin.execute(f'DROP DATABASE "{other}" WITH (FORCE)')
 
 
+@pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("shape", ["transactional", "concurrently"])
 def test_a_held_run_lock_is_waited_for(
     engine: Engine, database: URL, observer: psycopg.Connection, tmp_path: Path, shape: str
 ) -> None:
-    """Listeners are told who holds it; when it is let go the run goes on."""
+    """Who holds it is looked up once the wait is long; when it is let go the run goes on."""
     if shape == "transactional":
         write(tmp_path, 1)
     else:
@@ -225,10 +229,12 @@ def test_a_held_run_lock_is_waited_for(
         def listen(event: Event) -> None:
             if isinstance(event, StepWaiting):
                 waits.append(event.reason)
-                holder.rollback()
+                if "pid" in event.reason:
+                    holder.rollback()
 
         report = MigrationRunner(engine, tmp_path, listeners=[listen]).up()
-        assert f"pid {holder.info.backend_pid} " in waits[0]
+        assert waits[0] == "another run holds the run lock"
+        assert f"pid {holder.info.backend_pid} " in waits[-1]
     assert outcomes(report) == [Outcome.APPLIED]
     assert applied(observer) == ["001"]
 
@@ -240,8 +246,10 @@ def test_a_run_lock_that_is_not_let_go_is_an_error(
     with psycopg.connect(libpq(database)) as holder:
         holder.execute("SELECT pg_advisory_xact_lock(%s)", (KEY,))
         with pytest.raises(RunLockNotObtained) as caught:
-            MigrationRunner(engine, write(tmp_path, 1), deadline=0).up()
+            MigrationRunner(engine, write(tmp_path, 1), wait_lock=0).up()
         assert f"pid {holder.info.backend_pid} " in str(caught.value)
+        remedy = caught.value.remedy or ""
+        assert f"SELECT pg_terminate_backend({holder.info.backend_pid})" in remedy
     assert applied(observer) == []
 
 
@@ -251,7 +259,8 @@ def test_the_holder_of_any_key_is_found(observer: psycopg.Connection, key: int) 
     observer.execute("SELECT pg_advisory_lock(%s)", (key,))
     found = holder_of(lambda sql: observer.execute(sql.encode()).fetchall(), key)
     assert found is not None
-    assert found.startswith(f"pid {observer.info.backend_pid} ")
+    assert found.pid == observer.info.backend_pid
+    assert found.text.startswith(f"pid {found.pid} ")
     observer.execute("SELECT pg_advisory_unlock(%s)", (key,))
     assert holder_of(lambda sql: observer.execute(sql.encode()).fetchall(), key) is None
 
@@ -266,7 +275,7 @@ def test_an_operation_still_at_work_is_waited_for(
         key = operation_lock_key(HistoryTable(schema="public"))
         orphan.execute("SELECT pg_advisory_lock(%s)", (key,))
         with pytest.raises(RunLockNotObtained, match=f"pid {orphan.info.backend_pid} "):
-            MigrationRunner(engine, tmp_path, deadline=0).up()
+            MigrationRunner(engine, tmp_path, wait_lock=0).up()
 
         def listen(event: Event) -> None:
             if isinstance(event, StepWaiting):
@@ -276,6 +285,12 @@ def test_an_operation_still_at_work_is_waited_for(
         MigrationRunner(engine, tmp_path, listeners=[listen]).up()
     assert "still at work" in waits[0]
     assert applied(observer) == ["001"]
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a wait be a long one sooner."""
+    monkeypatch.setattr(_Waits, "NAME_HOLDER_AFTER_S", 0.01)
 
 
 @pytest.fixture
@@ -300,6 +315,27 @@ def test_a_lock_timeout_names_the_blocking_session(
         assert "'culprit'" in text
         assert "in its transaction for" in text
         assert "ALTER TABLE ledger.entries" in text
+        remedy = caught.value.remedy or ""
+        assert f"SELECT pg_terminate_backend({blocker.info.backend_pid})" in remedy
+
+
+def test_a_lock_that_is_never_granted_is_given_up_after_so_many_tries(
+    engine: Engine, database: URL, blocked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a timeout, the last one too: whoever waits behind the statement waits that long."""
+    monkeypatch.setattr(steps, "LOCK_ATTEMPTS", 4)
+    sent: list[str] = []
+
+    def seen(_c: object, _cursor: object, sql: str, *_rest: object) -> None:
+        if found := re.search(r"'lock_timeout', '(\w+)'", sql):
+            sent.append(found[1])
+
+    event.listen(engine, "before_cursor_execute", seen)
+    with psycopg.connect(libpq(database)) as blocker:
+        blocker.execute("SELECT FROM ledger.entries")
+        with pytest.raises(LockTimeout):
+            MigrationRunner(engine, blocked, lock_timeout=0.6).up()
+    assert sent == ["200ms", "500ms", "600ms", "600ms"]
 
 
 def test_a_blocker_that_goes_away_is_no_failure(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from neuron_schema.errors import SettingsError
@@ -137,12 +139,22 @@ def test_sessions_are_set_as_the_runner_sets_them() -> None:
         'SET LOCAL search_path = "$user", "public";',
         "SET LOCAL lock_timeout = '1500ms';",
         "SET LOCAL statement_timeout = '60000ms';",
+        "SET LOCAL idle_in_transaction_session_timeout = '600000ms';",
         'SET LOCAL ROLE "own""er";',
         'SET search_path = "$user", "public";',
         "SET lock_timeout = 0;",
         "SET statement_timeout = 0;",
+        "SET idle_in_transaction_session_timeout = 0;",
         'SET ROLE "own""er";',
     ]
+
+
+def test_what_a_version_sets_itself_is_set_in_the_script_too() -> None:
+    """After the run's own, so that it holds."""
+    own = replace(step("SELECT 1"), settings=(("lock_timeout", "9000ms"), ("work_mem", "1GB")))
+    text = script(own, settings=SessionSettings(search_path="a"))
+    lines = [line for line in text.splitlines() if line.startswith("SET")]
+    assert lines[-2:] == ["SET LOCAL lock_timeout = '9000ms';", "SET LOCAL work_mem = '1GB';"]
 
 
 def test_without_settings_the_session_stays_as_it_is() -> None:

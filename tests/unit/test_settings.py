@@ -50,7 +50,7 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
     found = load(directory=tmp_path, environ={})
     assert found == Settings(root=tmp_path, versions=str(tmp_path / "versions"))
     assert (found.file, found.embedded, found.protected) == (None, False, False)
-    assert (found.lock_timeout, found.statement_timeout, found.deadline) == (2.0, 0.0, 600.0)
+    assert (found.lock_timeout, found.statement_timeout, found.deadline) == (1.0, 0.0, 900.0)
 
 
 def test_the_nearest_file_with_our_table_counts(tmp_path: Path) -> None:
