@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -336,6 +337,44 @@ def test_a_lock_that_is_never_granted_is_given_up_after_so_many_tries(
         with pytest.raises(LockTimeout):
             MigrationRunner(engine, blocked, lock_timeout=0.6).up()
     assert sent == ["200ms", "500ms", "600ms", "600ms"]
+
+
+def test_readers_are_not_held_up_for_long_behind_a_blocked_change(
+    engine: Engine, database: URL, observer: psycopg.Connection, blocked: Path
+) -> None:
+    """Whoever comes after the waiting statement waits for it: for lock_timeout and no longer."""
+    lock_timeout = 0.8
+    stop = threading.Event()
+
+    def longest_read() -> float:
+        longest = 0.0
+        with psycopg.connect(libpq(database), autocommit=True) as reader:
+            while not stop.is_set():
+                began = time.monotonic()
+                reader.execute("SELECT count(*) FROM ledger.entries")
+                longest = max(longest, time.monotonic() - began)
+        return longest
+
+    with ThreadPoolExecutor() as pool, psycopg.connect(libpq(database)) as blocker:
+        blocker.execute("SELECT FROM ledger.entries")
+        reading = pool.submit(longest_read)
+        tries: list[str] = []
+
+        def listen(event: Event) -> None:
+            if isinstance(event, StepWaiting):
+                tries.append(event.reason)
+                if len(tries) == 4:
+                    blocker.rollback()
+
+        try:
+            runner = MigrationRunner(engine, blocked, lock_timeout=lock_timeout, listeners=[listen])
+            runner.up()
+        finally:
+            stop.set()
+        # The readers did wait, or this would prove nothing.
+        assert 0.15 < reading.result() <= lock_timeout + 0.5
+    assert len(tries) >= 4
+    assert applied(observer) == ["001"]
 
 
 def test_a_blocker_that_goes_away_is_no_failure(
