@@ -35,7 +35,9 @@ _FULL = (
 )
 
 
-def look_at(address: Address, table: HistoryTable, *, patience_s: float) -> Look:
+def look_at(
+    address: Address, table: HistoryTable, *, patience_s: float, beside: str | None = None
+) -> tuple[Look, list[Any]]:
     """Look at a database through a plain psycopg connection.
 
     SQLAlchemy's first connection takes ten round trips, and importing it longer than all the
@@ -45,6 +47,10 @@ def look_at(address: Address, table: HistoryTable, *, patience_s: float) -> Look
         address: Of the database.
         table: The history table.
         patience_s: Seconds to wait for a server that does not answer or is starting up.
+        beside: A query to be asked in the same round trip as the first of the look.
+
+    Returns:
+        The look, and the rows of ``beside``.
 
     Raises:
         ConnectionFailed: the server does not answer.
@@ -57,11 +63,8 @@ def look_at(address: Address, table: HistoryTable, *, patience_s: float) -> Look
 
     with _connect(address, patience_s) as connection:
         try:
-            return history.look(
-                lambda sql: connection.execute(sql.encode(connection.info.encoding)).fetchall(),
-                table,
-                backend_pid=connection.info.backend_pid,
-            )
+            fetch = _Fetch(connection, beside)
+            look = history.look(fetch, table, backend_pid=connection.info.backend_pid)
         except psycopg.errors.InsufficientPrivilege as error:
             raise PrivilegeMissing(
                 f"the history table cannot be read: {error.diag.message_primary}",
@@ -72,6 +75,26 @@ def look_at(address: Address, table: HistoryTable, *, patience_s: float) -> Look
                 f"the connection was lost: {' '.join(str(error).split())}",
                 remedy="run again; nothing was changed",
             ) from None
+        return look, fetch.rows_beside
+
+
+class _Fetch:
+    """Runs one SQL text after the other and returns its rows, the first with a second beside it."""
+
+    def __init__(self, connection: Any, beside: str | None) -> None:
+        self._connection = connection
+        self._beside = beside
+        self.rows_beside: list[Any] = []
+
+    def __call__(self, sql: str) -> list[Any]:
+        beside, self._beside = self._beside, None
+        text = f"{sql};\n{beside}" if beside else sql
+        cursor = self._connection.execute(text.encode(self._connection.info.encoding))
+        rows: list[Any] = cursor.fetchall()
+        if beside:
+            cursor.nextset()
+            self.rows_beside = cursor.fetchall()
+        return rows
 
 
 @contextlib.contextmanager

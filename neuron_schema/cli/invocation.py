@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from neuron_schema.discovery import VersionSet
     from neuron_schema.history import HistoryTable, Look
+    from neuron_schema.leftovers import Leftover
     from neuron_schema.locking import SessionSettings
     from neuron_schema.model import Direction, Migration, Plan, Step, VersionInfo
     from neuron_schema.runner import Listener, MigrationRunner
@@ -125,7 +126,20 @@ class Invocation:
         from neuron_schema.cli.connecting import look_at
 
         patience = self.settings.deadline if patience_s is None else patience_s
-        return look_at(address, self.table, patience_s=patience)
+        return look_at(address, self.table, patience_s=patience)[0]
+
+    def look_around(self, address: Address) -> tuple[Look, tuple[Leftover, ...]]:
+        """Look at the database, and for what interrupted operations left behind.
+
+        Raises:
+            ConnectionFailed, PrivilegeMissing: as for ``look``.
+        """
+        from neuron_schema.cli.connecting import look_at
+        from neuron_schema.leftovers import LEFTOVERS_SQL, leftovers
+
+        patience = self.settings.deadline
+        look, rows = look_at(address, self.table, patience_s=patience, beside=LEFTOVERS_SQL)
+        return look, leftovers(rows)
 
     def plan(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,13 +57,18 @@ def status(
         from neuron_schema import planning
 
         with call.database() as address:
-            look = call.look(address)
+            look, found = call.look_around(address)
         infos = call.versions.infos()
         lines = planning.statuses(infos, look.applied)
         for line in lines:
             if line.renamed_from is not None:
                 warn(f"{line.version}_{line.name} was applied under the name {line.renamed_from}")
-        call.put(migrations=[_status_object(line) for line in lines])
+        for one in found:
+            warn(f"{one.kind}: {one.name} of {one.table}; to clear it away: {one.remedy}")
+        call.put(
+            migrations=[_status_object(line) for line in lines],
+            leftovers=[dataclasses.asdict(one) for one in found],
+        )
         if not as_json:
             _show_status(lines)
         if check:

@@ -256,6 +256,24 @@ def test_verbose_tells_what_a_session_is_set_to(cli: Command) -> None:
     )
 
 
+def test_status_names_what_an_interrupted_build_left_behind(
+    cli: Command, connection: psycopg.Connection
+) -> None:
+    """In words with the SQL that clears it away, and in JSON."""
+    (cli.directory / "versions").mkdir()
+    connection.execute("CREATE TABLE t (n int); INSERT INTO t VALUES (1), (1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute("CREATE UNIQUE INDEX CONCURRENTLY i ON t (n)")
+    told = cli.quick("status").err
+    remedy = "DROP INDEX CONCURRENTLY public.i"
+    assert f"warning: invalid index: public.i of t; to clear it away: {remedy}" in told
+    assert cli.quick("status", "--json").json["leftovers"] == [
+        {"kind": "invalid index", "name": "public.i", "table": "t", "remedy": remedy}
+    ]
+    connection.execute(remedy)
+    assert cli.quick("status", "--json").json["leftovers"] == []
+
+
 def test_what_the_server_lacks_is_exit_7(
     cli: Command, connection: psycopg.Connection, address: URL
 ) -> None:
