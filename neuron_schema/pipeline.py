@@ -164,8 +164,8 @@ def _received(libpq: PGconn) -> Iterator[PGresult]:
         while True:
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if libpq.flush() else 0)
             selector.register(libpq.socket, wanted)
-            while not selector.select(_POLL_S):
-                pass
+            # Without an event it is looked anyhow: libpq may hold what the socket no longer shows.
+            selector.select(_POLL_S)
             selector.unregister(libpq.socket)
             libpq.consume_input()
             while not libpq.is_busy():

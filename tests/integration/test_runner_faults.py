@@ -170,7 +170,8 @@ def sleeping(observer: psycopg.Connection) -> int | None:
 def write_slow(directory: Path) -> Path:
     """Write a version that holds on in the middle until ``ledger.go`` is there."""
     wait = (
-        "DO $$ BEGIN WHILE to_regclass('ledger.go') IS NULL LOOP "
+        # Not to_regclass, whose cached answer a session that takes no lock keeps for ever.
+        "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_class WHERE relname = 'go') LOOP "
         "PERFORM pg_sleep(0.1); END LOOP; END $$"
     )
     write_version(directory, "001_a", up=["CREATE TABLE a (x int)"])
