@@ -21,7 +21,7 @@ from neuron_schema.locking import session_sql
 from neuron_schema.pipeline import run_script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from psycopg.pq.abc import PGresult
     from sqlalchemy import Connection
@@ -112,9 +112,26 @@ def _pool_exhausted(error: SqlalchemyTimeout) -> ConnectionFailed:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """What one transaction consists of, but for BEGIN and COMMIT: single statements all.
+
+    Attributes:
+        settings: Sets the session.
+        opening: What comes before the author's statements.
+        statements: The author's.
+        closing: What comes after them.
+    """
+
+    settings: str
+    opening: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
+    closing: tuple[str, ...] = ()
+
+
 def run_transaction(
     engine: Engine,
-    script: Sequence[str],
+    script: Script,
     begun: Callable[[int], None] | None = None,
     *,
     check_session: bool = True,
@@ -126,10 +143,10 @@ def run_transaction(
     by one. https://www.postgresql.org/docs/current/libpq-pipeline-mode.html
 
     Args:
-        script: Single statements, without BEGIN and COMMIT. The first of them sets the session.
+        script: What to run.
         begun: Told the backend's process before anything is sent.
-        check_session: See whether the statements left the session set otherwise, and if so do
-            not give the connection back to its pool.
+        check_session: See whether the author's statements left the session set otherwise, and if
+            so do not give the connection back to its pool.
 
     Raises:
         AttemptFailed: with the statement that failed; nothing was committed, unless ``lost``.
@@ -143,13 +160,14 @@ def run_transaction(
         ):
             if begun is not None:
                 begun(raw.info.backend_pid)
-            settings, *rest = script
             check = (session_sql(),) if check_session else ()
-            progress.script = (_begin(raw), settings, *check, *rest, *check, _COMMIT)
+            authored = (*script.opening, *script.statements)
+            end = (*check, *script.closing, _COMMIT)
+            progress.script = (_begin(raw), script.settings, *check, *authored, *end)
             run_script(connection, raw, progress.script, progress.answers)
             answers = progress.answers
             _check_commit(answers[-1])
-            if check_session and _value(answers[2]) != _value(answers[-2]):
+            if check_session and _value(answers[2]) != _value(answers[-len(end)]):
                 # What a version leaves set is for no other version, and not for the service.
                 connection.connection.invalidate(soft=True)
     except (AttemptFailed, NeuronSchemaError):

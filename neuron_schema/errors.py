@@ -11,6 +11,7 @@
     ├── StatementFailed                exit 1   NS101
     ├── CommitFailed                   exit 1   NS102
     ├── OperationUnfinished            exit 1   NS103
+    ├── TransactionEnded               exit 1   NS104
     ├── InternalError                  exit 1   NS199
     ├── VersionsPending                exit 3   NS301
     ├── HistoryConflict                exit 4   NS400
@@ -54,6 +55,7 @@ class NeuronSchemaError(Exception):
 
     Attributes:
         report: What the run had done until then, on an error that ended one.
+        sqlstate: PostgreSQL's five-character code, where it was PostgreSQL that refused.
     """
 
     code: ClassVar[str] = "NS000"
@@ -67,6 +69,7 @@ class NeuronSchemaError(Exception):
         self.remedy = remedy
         self.where = where
         self.report: Report | None = None
+        self.sqlstate: str | None = None
 
     def __str__(self) -> str:
         parts = [f"{self.code}: {self.message}"]
@@ -112,7 +115,6 @@ class StatementFailed(NeuronSchemaError):
     """PostgreSQL refused a statement; its version was rolled back.
 
     Attributes:
-        sqlstate: PostgreSQL's five-character code.
         statement: The SQL that failed.
     """
 
@@ -142,6 +144,12 @@ class OperationUnfinished(NeuronSchemaError):
     """An operation that commits on its own did not leave what it was asked for."""
 
     code = "NS103"
+
+
+class TransactionEnded(NeuronSchemaError):
+    """A statement ended its version's transaction, so that a part of it is committed."""
+
+    code = "NS104"
 
 
 class InternalError(NeuronSchemaError):

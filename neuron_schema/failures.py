@@ -20,9 +20,10 @@ from neuron_schema.errors import (
     ReadOnlyServer,
     ServerUnsupported,
     StatementFailed,
+    TransactionEnded,
 )
 from neuron_schema.history import HISTORY_MOVED
-from neuron_schema.locking import RUN_LOCK, ending
+from neuron_schema.locking import RUN_LOCK, TRANSACTION_ENDED, ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,6 +148,20 @@ def step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSche
     Args:
         sql: The author's statement that failed, or None where it was one of our own.
     """
+    if failed.error.diag.constraint_name == TRANSACTION_ENDED:
+        error: NeuronSchemaError = TransactionEnded(
+            _message(failed.error, step, sql),
+            where=step.path,
+            remedy="what came before that statement is committed, and the version counts as "
+            "applied: look at the database, then take the statement out",
+        )
+    else:
+        error = _step_error(failed, step, sql)
+    error.sqlstate = failed.error.sqlstate
+    return error
+
+
+def _step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSchemaError:
     error = failed.error
     text = _message(error, step, sql)
     if isinstance(error, pg.InsufficientPrivilege):
@@ -154,7 +169,7 @@ def step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSche
             text,
             where=step.path,
             remedy="grant the role what is missing, or set `role` in [tool.neuron_schema] to one "
-            "that has it",
+            "that has it" + _without_log(failed, sql),
         )
     if isinstance(error, pg.ReadOnlySqlTransaction):
         return ReadOnlyServer(
@@ -183,6 +198,12 @@ def step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSche
     return StatementFailed(
         text, where=step.path, sqlstate=error.sqlstate, statement=sql, remedy=_remedy(error)
     )
+
+
+def _without_log(failed: AttemptFailed, sql: str | None) -> str:
+    """Return a way out where it is the log that could not be made or written."""
+    concerned = sql is None and "tool_version" in (failed.sql or "")
+    return "; --no-log goes on without the log" if concerned else ""
 
 
 def _ending(failed: AttemptFailed) -> str:

@@ -17,6 +17,7 @@ from neuron_schema.errors import (
     ServerUnsupported,
     SettingsError,
 )
+from neuron_schema.log import SHAPE as LOG_SHAPE
 from neuron_schema.model import AppliedRow, Direction, ServerFacts
 from neuron_schema.quoting import do_block, identifier, literal
 
@@ -52,8 +53,21 @@ class HistoryTable:
     @property
     def qualified(self) -> str:
         """The quoted name, with the schema where it is known."""
+        return self._in_schema(self.name)
+
+    @property
+    def log_name(self) -> str:
+        """The name of the log beside it."""
+        return "neuron_migration_log" if self.name == "neuron_migrations" else f"{self.name}_log"
+
+    @property
+    def qualified_log(self) -> str:
+        """The log's quoted name, with the schema where it is known."""
+        return self._in_schema(self.log_name)
+
+    def _in_schema(self, name: str) -> str:
         prefix = f"{identifier(self.schema)}." if self.schema is not None else ""
-        return prefix + identifier(self.name)
+        return prefix + identifier(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +78,14 @@ class Look:
         table: The history table with its schema.
         exists: Whether it is there.
         applied: Its rows, ordered by number.
+        log_exists: Whether the log is there.
     """
 
     facts: ServerFacts
     table: HistoryTable
     exists: bool
     applied: tuple[AppliedRow, ...]
+    log_exists: bool = False
 
 
 def look(fetch: Fetch, table: HistoryTable, *, backend_pid: int | None = None) -> Look:
@@ -97,6 +113,7 @@ def look(fetch: Fetch, table: HistoryTable, *, backend_pid: int | None = None) -
         in_recovery=row[5],
         through_pooler=backend_pid is not None and backend_pid != row[6],
         version=row[7],
+        application=row[11],
     )
     if facts.version_num < OLDEST_SERVER:
         raise ServerUnsupported(
@@ -106,28 +123,41 @@ def look(fetch: Fetch, table: HistoryTable, *, backend_pid: int | None = None) -
     located = _located(table, facts)
     exists = _exists(located, relkind=row[8], columns=row[9], elsewhere=row[10], given=table)
     applied = read(fetch, located) if exists else ()
-    return Look(facts=facts, table=located, exists=exists, applied=applied)
+    return Look(
+        facts=facts,
+        table=located,
+        exists=exists,
+        applied=applied,
+        log_exists=_log_exists(located, relkind=row[12], columns=row[13]),
+    )
 
 
 def _facts_sql(table: HistoryTable) -> str:
-    name = literal(table.name)
     schema = literal(table.schema) if table.schema is not None else "pg_catalog.current_schema()"
-    relation = f"c.relname = {name} AND n.nspname = {schema}"
     return f"""
 SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current_database()::text,
   current_user::text, pg_catalog.current_schema()::text, pg_catalog.current_setting('search_path'),
   pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid(), pg_catalog.version(),
+{_relation_sql(table.name, schema)},
+  (SELECT pg_catalog.string_agg(n.nspname, ', ' ORDER BY n.nspname) FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = {literal(table.name)} AND c.relkind IN ('r', 'p')),
+  pg_catalog.current_setting('application_name'),
+{_relation_sql(table.log_name, schema)}
+""".strip()
+
+
+def _relation_sql(name: str, schema: str) -> str:
+    """Return two columns: a relation's kind and its columns, NULL where it is not there."""
+    relation = f"c.relname = {literal(name)} AND n.nspname = {schema}"
+    return f"""\
   (SELECT c.relkind::text FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {relation}),
   (SELECT pg_catalog.string_agg(
       a.attname || ':' || pg_catalog.format_type(a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE {relation}),
-  (SELECT pg_catalog.string_agg(n.nspname, ', ' ORDER BY n.nspname) FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relname = {name} AND c.relkind IN ('r', 'p'))
-""".strip()
+    WHERE {relation})"""
 
 
 def _located(table: HistoryTable, facts: ServerFacts) -> HistoryTable:
@@ -163,6 +193,19 @@ def _exists(
             f"{located.schema}.{located.name} is no history table"
             + (f": its columns are {columns}" if columns != _COLUMNS else ""),
             remedy="set history_table or history_schema in [tool.neuron_schema] to another name",
+        )
+    return True
+
+
+def _log_exists(located: HistoryTable, *, relkind: str | None, columns: str | None) -> bool:
+    """Return whether the log is there, and refuse what only looks like it."""
+    if relkind is None:
+        return False
+    if relkind not in ("r", "p") or columns != LOG_SHAPE:
+        raise HistoryTableMalformed(
+            f"{located.schema}.{located.log_name} is no log of neuron-schema"
+            + (f": its columns are {columns}" if columns != LOG_SHAPE else ""),
+            remedy="rename it, or set history_table in [tool.neuron_schema] to another name",
         )
     return True
 

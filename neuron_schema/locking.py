@@ -33,6 +33,36 @@ RUN_LOCK = "neuron_schema_run_lock"
 LOCK_ATTEMPTS = 20
 """How often a step is tried whose statements are not granted a lock."""
 
+TRANSACTION_ENDED = "neuron_schema_transaction"
+"""The constraint name under which the server tells that a step's transaction ended too early."""
+
+OPEN_BODY = "  PERFORM pg_catalog.set_config('neuron_schema.transaction', 'open', true);"
+"""Plpgsql that marks a transaction; the mark ends with it."""
+
+STILL_OPEN_BODY = (
+    "  IF pg_catalog.current_setting('neuron_schema.transaction', true) "
+    "IS DISTINCT FROM 'open' THEN\n"
+    "    RAISE EXCEPTION 'a statement ended the transaction of its version'\n"
+    f"      USING ERRCODE = '2D000', CONSTRAINT = '{TRANSACTION_ENDED}';\n"
+    "  END IF;"
+)
+"""Plpgsql that raises unless the transaction is still the one that was marked."""
+
+
+def role_body(role: str | None) -> str:
+    """Return plpgsql that sets a transaction's role, whatever it was set to before.
+
+    Args:
+        role: The role, or None for the login role.
+    """
+    calls = [
+        f"  PERFORM pg_catalog.set_config('role', {literal(name)}, true);"
+        for name in ("none", role)
+        if name is not None
+    ]
+    return "\n".join(calls)
+
+
 _FIRST_DELAY_S = 0.05
 _LONGEST_DELAY_S = 2.0
 _TRANSACTION_TIMEOUT_SINCE = 170000

@@ -34,11 +34,26 @@ class Status(enum.StrEnum):
     AHEAD = "ahead"
 
 
+class Action(enum.StrEnum):
+    """What a step does beside its entry in the history."""
+
+    RUN = "run"
+    """It runs the version's statements."""
+
+    BASELINE = "baseline"
+    """Nothing: what the version makes is there already."""
+
+    REPAIR = "repair"
+    """Nothing: the version's present text is accepted as the one that was applied."""
+
+
 class Outcome(enum.StrEnum):
     """How a step ended."""
 
     APPLIED = "applied"
     ROLLED_BACK = "rolled back"
+    BASELINED = "baselined"
+    REPAIRED = "repaired"
     ALREADY = "done by another run"
     FAILED = "failed"
     NOT_RUN = "not run"
@@ -179,7 +194,11 @@ class Step:
     """One direction of one version: either one transaction or one own-commit operation.
 
     Attributes:
+        statements: What runs.
+        opposite: What the version declares for the other direction; the log keeps both.
+        irreversible: Why the version cannot be rolled back, or None.
         settings: Names and values that the version sets while it runs.
+        expected: The checksum that a repair replaces.
     """
 
     version: str
@@ -189,12 +208,23 @@ class Step:
     checksum: str
     statements: tuple[Statement, ...]
     path: str
+    opposite: tuple[Statement, ...] = ()
+    irreversible: str | None = None
     settings: tuple[tuple[str, str], ...] = ()
+    action: Action = Action.RUN
+    expected: str | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it ends as when it goes well."""
+        if self.action is not Action.RUN:
+            return Outcome.BASELINED if self.action is Action.BASELINE else Outcome.REPAIRED
+        return Outcome.APPLIED if self.direction is Direction.UP else Outcome.ROLLED_BACK
 
     @property
     def transactional(self) -> bool:
         """Whether the step runs in one transaction."""
-        return not any(statement.own_commit for statement in self.statements)
+        return self.action is not Action.RUN or not any(one.own_commit for one in self.statements)
 
     @property
     def label(self) -> str:
@@ -292,6 +322,7 @@ class ServerFacts:
         version_num: ``server_version_num``, for instance 170011.
         version: What ``version()`` says, build platform included.
         through_pooler: The session's backend is not the one that libpq was told of.
+        application: What the session's client calls itself.
     """
 
     version_num: int
@@ -302,3 +333,4 @@ class ServerFacts:
     version: str
     in_recovery: bool
     through_pooler: bool
+    application: str = ""

@@ -251,26 +251,29 @@ def make_plan(
     chosen = [(info, by_number[info.number]) for info in selection.infos]
     if selection.direction is Direction.DOWN:
         _refuse_irreversible([migration for _, migration in chosen])
-    steps = tuple(
-        Step(
-            version=info.version,
-            name=migration.name,
-            description=migration.description,
-            direction=selection.direction,
-            checksum=migration.checksum,
-            statements=migration.up_statements
-            if selection.direction is Direction.UP
-            else migration.down_statements,
-            path=migration.path,
-            settings=migration.settings,
-        )
-        for info, migration in chosen
-    )
+    steps = tuple(_step(info, migration, selection.direction) for info, migration in chosen)
     return Plan(
         direction=selection.direction,
         steps=steps,
         applied=tuple(applied),
         warnings=selection.warnings,
+    )
+
+
+def _step(info: VersionInfo, migration: Migration, direction: Direction) -> Step:
+    """Return one direction of a version, under the digits that the history has or will have."""
+    up, down = migration.up_statements, migration.down_statements
+    return Step(
+        version=info.version,
+        name=migration.name,
+        description=migration.description,
+        direction=direction,
+        checksum=migration.checksum,
+        statements=up if direction is Direction.UP else down,
+        opposite=down if direction is Direction.UP else up,
+        irreversible=migration.irreversible,
+        path=migration.path,
+        settings=migration.settings,
     )
 
 

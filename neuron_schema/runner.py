@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from neuron_schema import planning
+from neuron_schema import log, planning
 from neuron_schema.connections import check_engine, look_through, server_identity
 from neuron_schema.discovery import VersionSet
 from neuron_schema.errors import (
@@ -23,6 +23,7 @@ from neuron_schema.errors import (
 from neuron_schema.history import HistoryTable, Look, premise_body, succession_body
 from neuron_schema.locking import Deadline, SessionSettings
 from neuron_schema.model import (
+    Action,
     AppliedRow,
     Direction,
     Event,
@@ -40,7 +41,13 @@ from neuron_schema.model import (
     StepWaiting,
 )
 from neuron_schema.script import step_sql
-from neuron_schema.steps import HistoryMoved, StepContext, blocker_watch, run_step
+from neuron_schema.steps import (
+    HistoryMoved,
+    StepContext,
+    blocker_watch,
+    run_step,
+    write_aside,
+)
 
 if TYPE_CHECKING:
     import os
@@ -75,6 +82,7 @@ class MigrationRunner:
         wait_lock: Seconds after which waiting for another run's end is given up.
         deadline: Seconds after which waiting for other locks and for the server is given up.
         allow_out_of_order: Let pending versions older than the newest applied one run.
+        log: Write what is run into the log beside the history table.
         direct_engine: An engine past a pooler, for operations that commit on their own.
         listeners: Called with every event of a run, in order.
         cache_directory: Where checksums of unchanged files are remembered; None for nowhere.
@@ -100,6 +108,7 @@ class MigrationRunner:
         wait_lock: float = 600.0,
         deadline: float = 900.0,
         allow_out_of_order: bool = False,
+        log: bool = True,
         direct_engine: Engine | None = None,
         listeners: Sequence[Listener] = (),
         cache_directory: Path | None = None,
@@ -120,6 +129,7 @@ class MigrationRunner:
         self._wait_lock = wait_lock
         self._deadline = deadline
         self._allow_out_of_order = allow_out_of_order
+        self._log = log
         self._listeners = tuple(listeners)
 
     def get_status(self) -> list[MigrationStatus]:
@@ -237,6 +247,7 @@ class MigrationRunner:
             NeuronSchemaError: what ``up`` and ``down`` raise while they run.
         """
         run = _Run(plan, self._listeners)
+        author = log.author(look.facts.application) if self._log else None
         try:
             with blocker_watch(self._engine, self._session.lock_timeout) as watch:
                 while True:
@@ -245,13 +256,14 @@ class MigrationRunner:
                     try:
                         self._check_direct(run.plan, look)
                         for step in run.plan.steps:
-                            self._step(run, step, history, watch)
+                            self._step(run, step, history, watch, author)
                             history.done.append(step)
                     except HistoryMoved as moved:
                         look = self._go_on(run, moved, history)
                     else:
                         return run.report()
         except NeuronSchemaError as error:
+            self._log_failure(run, error, look, author)
             raise run.failed(error) from error.__cause__
 
     def session_settings(self, look: Look) -> SessionSettings:
@@ -271,22 +283,51 @@ class MigrationRunner:
     def _look(self) -> Look:
         return look_through(self._engine, self._table)
 
-    def _step(self, run: _Run, step: Step, history: _History, watch: BlockerWatch) -> None:
+    def _step(
+        self,
+        run: _Run,
+        step: Step,
+        history: _History,
+        watch: BlockerWatch,
+        author: log.Author | None,
+    ) -> None:
         run.started(step)
         look = history.look
+        there = bool(history.done)
         context = StepContext(
             engine=self._engine,
             direct=self._direct or self._engine,
-            look=look if look.exists else replace(look, exists=bool(history.done)),
+            look=replace(look, exists=look.exists or there, log_exists=look.log_exists or there),
             premise=history.premise(),
             watch=watch,
             settings=self.session_settings(look).of(step),
+            author=author,
             wait_lock_s=self._wait_lock,
             deadline_s=self._deadline,
             waiting=run.waiting,
         )
         run_step(step, context)
-        run.ended(Outcome.APPLIED if step.direction is Direction.UP else Outcome.ROLLED_BACK)
+        run.ended(step.outcome)
+
+    def _log_failure(
+        self, run: _Run, error: NeuronSchemaError, look: Look, author: log.Author | None
+    ) -> None:
+        """Write a step's failure into the log, if that can be had."""
+        failed = run.current
+        # Who has not been able to connect until the deadline will not be able to now.
+        if failed is None or author is None or isinstance(error, ConnectionFailed):
+            return
+        step, duration_ms = failed
+        sql = log.failure_sql(
+            look.table.qualified_log,
+            step,
+            author,
+            duration_ms=duration_ms,
+            message=error.message,
+            sqlstate=error.sqlstate,
+        )
+        settings = replace(self.session_settings(look), lock_timeout=1.0, statement_timeout=5.0)
+        write_aside(self._engine, look, settings, (log.create_sql(look.table.qualified_log), sql))
 
     def _go_on(self, run: _Run, moved: HistoryMoved, history: _History) -> Look:
         """Look again, and let the run go on from what is there now.
@@ -385,7 +426,7 @@ class _Run:
         """End the step at hand when the history shows that it is done."""
         if self._current is None or not _is_done(self._current, look.applied):
             return
-        own = Outcome.APPLIED if self._current.direction is Direction.UP else Outcome.ROLLED_BACK
+        own = self._current.outcome
         self.ended(own if confirmed else Outcome.ALREADY, confirmed=confirmed)
 
     def replan(self, look: Look) -> None:
@@ -424,6 +465,13 @@ class _Run:
                 remedy="look at `neuron-schema status` and run again",
             )
 
+    @property
+    def current(self) -> tuple[Step, float] | None:
+        """The step at work and the milliseconds since it began, or None between two."""
+        if self._current is None:
+            return None
+        return self._current, (time.monotonic() - self._began) * 1000
+
     def failed(self, error: NeuronSchemaError) -> NeuronSchemaError:
         """Return the error with the report of the run on it."""
         if error.report is None:
@@ -453,8 +501,10 @@ class _Run:
 
 
 def _is_done(step: Step, applied: Sequence[AppliedRow]) -> bool:
-    present = int(step.version) in {row.number for row in applied}
-    return present is (step.direction is Direction.UP)
+    row = next((row for row in applied if row.number == int(step.version)), None)
+    if step.action is Action.REPAIR:
+        return row is not None and row.checksum == step.checksum
+    return (row is not None) is (step.direction is Direction.UP)
 
 
 class _History:

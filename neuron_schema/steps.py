@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from neuron_schema.connections import fetcher, private_connection, run_transaction
+from neuron_schema import log
+from neuron_schema.connections import Script, fetcher, private_connection, run_transaction
 from neuron_schema.errors import (
     CommitFailed,
     NeuronSchemaError,
@@ -27,6 +28,8 @@ from neuron_schema.failures import AttemptFailed, Cause, connection_error, step_
 from neuron_schema.history import Look, create_sql, record_body, record_sql
 from neuron_schema.locking import (
     LOCK_ATTEMPTS,
+    OPEN_BODY,
+    STILL_OPEN_BODY,
     BlockerWatch,
     Deadline,
     Place,
@@ -37,9 +40,11 @@ from neuron_schema.locking import (
     guard_body,
     holder_of,
     operation_lock_key,
+    role_body,
     run_lock_key,
     settings_sql,
 )
+from neuron_schema.model import Action
 from neuron_schema.quoting import do_block
 
 if TYPE_CHECKING:
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from neuron_schema.history import Fetch
+    from neuron_schema.log import Author
     from neuron_schema.model import OwnCommit, Step
 
 
@@ -86,6 +92,7 @@ class StepContext:
         look: The database as it stood when the plan was made, but for ``exists``.
         premise: Plpgsql that raises unless the history is the one that the plan was made for.
         watch: Sees what a step waits for.
+        author: Who runs, for the log; None where no log is wanted.
         wait_lock_s: Seconds to wait for the run lock.
         deadline_s: Seconds to wait for anything else.
         waiting: Told the reason and the seconds of every wait.
@@ -97,6 +104,7 @@ class StepContext:
     premise: str
     watch: BlockerWatch
     settings: SessionSettings
+    author: Author | None
     wait_lock_s: float
     deadline_s: float
     waiting: Callable[[str, float], None]
@@ -110,22 +118,44 @@ class StepContext:
         """Plpgsql that takes the run lock."""
         return guard_body(run_lock_key(self.look.table))
 
-    def opening(self, step: Step, attempt: int) -> tuple[str, ...]:
-        """Return what comes before the statements of a transactional step.
+    def script(self, step: Step, attempt: int) -> Script:
+        """Return all of a transactional step.
 
-        Lock, premise and history row in one statement, which is one message less each.
+        Lock, premise and history row are one statement, which is one message less each.
         """
-        settings = self.set_session(Place.TRANSACTION, attempt)
-        if not self.look.exists:
-            return (settings, do_block(self.guard, self.premise), *self.record(step))
-        record = record_body(self.look.table, step)
-        return (settings, do_block(self.guard, self.premise, record))
+        authored = step.statements if step.action is Action.RUN else ()
+        bodies = (self.guard, self.premise, OPEN_BODY)
+        if self.look.exists:
+            opening = [do_block(*bodies, record_body(self.look.table, step))]
+        else:
+            opening = [do_block(*bodies), *self.record(step)]
+        create, entry = self.log_entry(step)
+        # A version may have set another role, which need not have a right to our tables.
+        end = (STILL_OPEN_BODY, role_body(self.settings.role))
+        if create:
+            closing = [do_block(*end), *create, *entry]
+        else:
+            closing = [do_block(*end, *(f"  {sql};" for sql in entry))]
+        return Script(
+            settings=self.set_session(Place.TRANSACTION, attempt),
+            opening=tuple(opening),
+            statements=tuple(statement.sql for statement in authored),
+            closing=tuple(closing),
+        )
 
     def record(self, step: Step) -> tuple[str, ...]:
         """Return what writes the history row, and the table where it is absent."""
         table = self.look.table
         create = () if self.look.exists else (create_sql(table),)
         return (*create, record_sql(table, step))
+
+    def log_entry(self, step: Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what creates the log where it is absent, and what adds a row to it."""
+        if self.author is None:
+            return (), ()
+        table = self.look.table.qualified_log
+        create = () if self.look.log_exists else (log.create_sql(table),)
+        return create, (log.entry_sql(table, step, self.author),)
 
 
 def run_step(step: Step, context: StepContext) -> None:
@@ -170,7 +200,7 @@ def _after_failure(
     cause = failed.cause
     if cause is Cause.HISTORY_MOVED:
         raise HistoryMoved(unsure=unsure) from None
-    if cause is Cause.STATEMENT and not _creating_history(failed, context):
+    if cause is Cause.STATEMENT and not _creating_tables(failed, context):
         raise _final(failed, step) from None
     # Sent at once, a transaction may be committed when any of its answers is lost.
     sent = failed.sql if step.transactional else failed.sql == "COMMIT"
@@ -185,12 +215,10 @@ def _after_failure(
 
 
 def _attempt_transaction(step: Step, context: StepContext, attempt: int) -> None:
-    authors = [statement.sql for statement in step.statements]
-    script = (*context.opening(step, attempt), *authors)
+    script = context.script(step, attempt)
+    check = can_change_session(script.statements)
     try:
-        run_transaction(
-            context.engine, script, context.watch.begin, check_session=can_change_session(authors)
-        )
+        run_transaction(context.engine, script, context.watch.begin, check_session=check)
     except AttemptFailed as failed:
         failed.blockers = context.watch.seen
         raise
@@ -210,13 +238,12 @@ def blocker_watch(engine: Engine, lock_timeout: float) -> BlockerWatch:
     return BlockerWatch(connect, after_s=min(1.0, lock_timeout / 4) or 1.0)
 
 
-def _creating_history(failed: AttemptFailed, context: StepContext) -> bool:
-    """Whether two runs met in creating the history table, which IF NOT EXISTS does not prevent."""
-    return (
-        not context.look.exists
-        and failed.sql == create_sql(context.look.table)
-        and failed.error.sqlstate in ("23505", "42710", "42P07")
-    )
+def _creating_tables(failed: AttemptFailed, context: StepContext) -> bool:
+    """Whether two runs met in creating our tables, which IF NOT EXISTS does not prevent."""
+    look = context.look
+    absent = [] if look.exists else [create_sql(look.table)]
+    absent += [] if look.log_exists else [log.create_sql(look.table.qualified_log)]
+    return failed.sql in absent and failed.error.sqlstate in ("23505", "42710", "42P07")
 
 
 def _final(failed: AttemptFailed, step: Step) -> NeuronSchemaError:
@@ -229,6 +256,26 @@ def _final(failed: AttemptFailed, step: Step) -> NeuronSchemaError:
         )
     authors = failed.sql in {statement.sql for statement in step.statements}
     return step_error(failed, step, failed.sql if authors else None)
+
+
+def write_aside(
+    engine: Engine, look: Look, settings: SessionSettings, statements: Iterable[str]
+) -> None:
+    """Run statements in a transaction beside the run; that they fail is no matter.
+
+    Args:
+        engine: The run's.
+        look: The database that they are for.
+        settings: What the transaction is set to.
+        statements: Single statements.
+    """
+    with (
+        contextlib.suppress(AttemptFailed, psycopg.Error, UnicodeEncodeError),
+        private_connection(engine) as raw,
+        raw.transaction(),
+    ):
+        for sql in (settings_sql(settings, look.facts, Place.TRANSACTION), *statements):
+            _execute(raw, sql)
 
 
 class _Waits:
@@ -263,7 +310,7 @@ class _Waits:
             if self.not_granted >= LOCK_ATTEMPTS:
                 raise error from None
         elif failed.cause is Cause.STATEMENT:
-            reason = "another run created the history table"
+            reason = "another run created the history table or the log"
         else:
             error = connection_error(failed.error) or error
             reason = error.message
@@ -340,7 +387,8 @@ def _attempt_own_commit(step: Step, context: StepContext) -> None:
         _execute(worker, context.set_session(Place.OPERATION))
         _execute(worker, do_block(context.premise))
         _operate(worker, statement.sql, statement.own_commit, step)
-        for sql in context.record(step):
+        create, entry = context.log_entry(step)
+        for sql in (*context.record(step), *create, *entry):
             _execute(guardian, sql)
         if _execute(guardian, "COMMIT").statusmessage != "COMMIT":
             raise CommitFailed(

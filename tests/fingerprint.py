@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Fingerprint = tuple[tuple[str, ...], ...]
 
 #: Tables of neuron-schema itself, which no version makes.
-OWN_TABLES = ("neuron_migrations", "neuron_migration_log")
+OWN_TABLES = ("neuron_migrations", "neuron_migration_log", "neuron_migration_log_id_seq")
 
 # {user}: a condition on a schema's name n.nspname; {own}: on a relation's name c.relname;
 # {member}: the extension that an object belongs to.

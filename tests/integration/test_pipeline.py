@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from neuron_schema.connections import run_transaction
+from neuron_schema.connections import Script, run_transaction
 from neuron_schema.errors import ServerUnsupported
 from neuron_schema.failures import AttemptFailed
 from neuron_schema.runner import MigrationRunner
@@ -74,7 +74,7 @@ def test_text_arrives_in_the_databases_encoding(
     found = scalar_of(
         encoded_database,
         "SELECT encode(relname::bytea, 'hex') FROM pg_class WHERE relkind = 'r' "
-        "AND relnamespace = 'public'::regnamespace AND relname <> 'neuron_migrations'",
+        "AND relnamespace = 'public'::regnamespace AND relname NOT LIKE 'neuron%'",
     )
     encodings = {"LATIN1": "latin-1", "SQL_ASCII": "utf-8", "EUC_JP": "euc_jp"}
     server = scalar_of(encoded_database, "SHOW server_encoding")
@@ -181,7 +181,9 @@ def test_a_copy_to_the_client_is_refused(
     caplog.set_level(logging.ERROR)
     engine = engine_of(database, way)
     with pytest.raises(AttemptFailed):
-        run_transaction(engine, ["SELECT 1", "COPY (SELECT 1) TO STDOUT"])
+        run_transaction(
+            engine, Script(settings="SELECT 1", statements=("COPY (SELECT 1) TO STDOUT",))
+        )
 
 
 def test_a_notification_of_a_version_is_harmless(database: URL, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
-from neuron_schema.connections import _check_commit, run_transaction
+from neuron_schema.connections import Script, _check_commit, run_transaction
 from neuron_schema.errors import (
     ConnectionFailed,
     DriverUnsupported,
@@ -184,16 +184,21 @@ def test_a_commit_that_rolled_back_is_seen(database: URL) -> None:
         _check_commit(answer(cursor))
 
 
+def script(*statements: str) -> Script:
+    """Return a transaction of an author's statements."""
+    return Script(settings="SELECT 1", statements=statements)
+
+
 @pytest.mark.parametrize("sql", ["SELECT 1/0", "SELECT pg_terminate_backend(pg_backend_pid())"])
 def test_without_a_pipeline_the_same_holds(
     engine: Engine, observer: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, sql: str
 ) -> None:
     """A libpq before 14 sends one statement after the other."""
     monkeypatch.setattr(psycopg.Pipeline, "is_supported", lambda: False)
-    run_transaction(engine, ["SELECT 1", "CREATE TABLE a ()"])
+    run_transaction(engine, script("CREATE TABLE a ()"))
     assert scalar(observer, "SELECT to_regclass('a')::text") == "a"
     with pytest.raises(AttemptFailed) as caught:
-        run_transaction(engine, ["SELECT 1", "CREATE TABLE b ()", sql, "SELECT 2"])
+        run_transaction(engine, script("CREATE TABLE b ()", sql, "SELECT 2"))
     assert caught.value.sql == sql
     assert caught.value.lost is ("terminate" in sql)
     assert scalar(observer, "SELECT to_regclass('b')") is None
@@ -334,9 +339,7 @@ def test_a_row_that_is_not_there_cannot_be_rolled_back(
     plan, look = runner.plan("down")
     observer.execute("DELETE FROM neuron_migrations")
     with pytest.raises(AttemptFailed, match="001 is not applied") as caught:
-        run_transaction(
-            engine, ["SELECT 1", record_sql(look.table, plan.steps[0]), "DROP TABLE t1"]
-        )
+        run_transaction(engine, script(record_sql(look.table, plan.steps[0]), "DROP TABLE t1"))
     assert caught.value.cause is Cause.HISTORY_MOVED
     assert scalar(observer, "SELECT to_regclass('t1')::text") == "t1"
 
@@ -590,7 +593,7 @@ def test_search_path_and_role_are_set_in_every_step(
         ).fetchall()
         assert rows == [
             (name, f'"{role}"') if '"' in rows[0][1] else (name, role)
-            for name in ("neuron_migrations", "t1", "t2")
+            for name in ("neuron_migration_log", "neuron_migrations", "t1", "t2")
         ]
     finally:
         observer.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')

@@ -1,0 +1,186 @@
+"""The log: what was run, by whom, and how it ended. Rows are added and never altered.
+
+The history table tells what is applied now; the log tells how that came about. A step writes its
+row in its own transaction, so that no row tells of something that was rolled back; a failure is
+written afterwards, in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import socket
+import uuid
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from neuron_schema.model import Direction, Outcome
+from neuron_schema.quoting import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from neuron_schema.model import Statement, Step
+
+TRANSACTION = "transaction"
+"""The kind of a step that is one transaction; any other kind is the operation's name."""
+
+_COLUMNS = (
+    ("id", "bigint", "GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+    ("run_id", "uuid", "NOT NULL"),
+    ("version", "character varying(10)", "NOT NULL"),
+    ("name", "character varying(255)", "NOT NULL"),
+    ("direction", "character varying(4)", "NOT NULL"),
+    ("kind", "text", "NOT NULL"),
+    ("outcome", "text", "NOT NULL"),
+    ("started_at", "timestamp with time zone", "NOT NULL"),
+    ("duration_ms", "double precision", "NOT NULL"),
+    ("database_user", "text", "NOT NULL DEFAULT SESSION_USER"),
+    ("host", "text", ""),
+    ("application", "text", ""),
+    ("tool_version", "text", ""),
+    ("checksum", "character varying(64)", ""),
+    ("sqlstate", "character varying(5)", ""),
+    ("message", "text", ""),
+    ("up", "text[]", ""),
+    ("down", "text[]", ""),
+    ("irreversible", "text", ""),
+    ("down_operation", "json", ""),
+    ("attempt", "integer", ""),
+    ("n", "integer", ""),
+    ("progress", "json", ""),
+)
+
+SHAPE = ",".join(f"{name}:{kind}" for name, kind, _ in _COLUMNS)
+"""Names and types as the catalog tells them of a log that is ours."""
+
+
+def create_sql(table: str) -> str:
+    """Return the SQL that creates the log where it is absent.
+
+    Args:
+        table: Its quoted name.
+    """
+    columns = ",\n".join(f"  {' '.join(column).rstrip()}" for column in _COLUMNS)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {table} (\n{columns},\n"
+        "  UNIQUE (version, direction, attempt, n)\n)"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who runs, as the log tells it.
+
+    Attributes:
+        run_id: Rows of one run share it.
+        host: The machine that the run is on.
+        application: What the session's client calls itself.
+    """
+
+    run_id: str
+    host: str
+    application: str
+    tool_version: str
+
+
+def author(application: str) -> Author:
+    """Return who is about to run."""
+    return Author(
+        run_id=str(uuid.uuid4()),
+        host=socket.gethostname(),
+        application=application,
+        tool_version=_tool_version(),
+    )
+
+
+@functools.cache
+def _tool_version() -> str:
+    from importlib.metadata import version
+
+    return version("neuron-schema")
+
+
+def entry_sql(
+    table: str, step: Step, by: Author, progress: Mapping[str, object] | None = None
+) -> str:
+    """Return the INSERT that tells of a step, for the end of the transaction that it tells of.
+
+    Args:
+        table: The log's quoted name.
+        step: What is done.
+        by: Who does it.
+        progress: What a backfill tells of itself.
+    """
+    values = _values(step, by, step.outcome)
+    values |= {
+        "started_at": "pg_catalog.transaction_timestamp()",
+        "duration_ms": "EXTRACT(epoch FROM pg_catalog.clock_timestamp() "
+        "- pg_catalog.transaction_timestamp()) * 1000",
+    }
+    if progress is not None:
+        values["progress"] = literal(json.dumps(progress))
+    return _insert(table, values)
+
+
+def failure_sql(
+    table: str, step: Step, by: Author, *, duration_ms: float, message: str, sqlstate: str | None
+) -> str:
+    """Return the INSERT that tells of a step that failed, for a transaction of its own.
+
+    Args:
+        table: The log's quoted name.
+        step: What failed.
+        by: Who ran it.
+        duration_ms: Milliseconds from its beginning until now.
+        message: What the user is told.
+        sqlstate: PostgreSQL's code, where it has one.
+    """
+    values = _values(step, by, Outcome.FAILED)
+    values |= {
+        "started_at": "pg_catalog.clock_timestamp() "
+        f"- pg_catalog.make_interval(secs => {duration_ms / 1000:.6f})",
+        "duration_ms": f"{duration_ms:.3f}",
+        "message": literal(message),
+        "sqlstate": literal(sqlstate) if sqlstate else "NULL",
+    }
+    return _insert(table, values)
+
+
+def _values(step: Step, by: Author, outcome: Outcome) -> dict[str, str]:
+    """Return columns and SQL expressions that every row of a step has."""
+    up, down = step.statements, step.opposite
+    if step.direction is Direction.DOWN:
+        up, down = down, up
+    values = {
+        "run_id": literal(by.run_id),
+        "version": literal(step.version),
+        "name": literal(step.name),
+        "direction": literal(step.direction.value),
+        "kind": literal(_kind(step.statements)),
+        "outcome": literal(outcome.value),
+        "host": literal(by.host),
+        "application": literal(by.application),
+        "tool_version": literal(by.tool_version),
+        "checksum": literal(step.checksum),
+        "up": _array(up),
+    }
+    if step.irreversible is not None:
+        return {**values, "irreversible": literal(step.irreversible)}
+    values["down"] = _array(down)
+    operations = [asdict(one.own_commit) for one in down if one.own_commit is not None]
+    if operations:
+        values["down_operation"] = literal(json.dumps(operations[0]))
+    return values
+
+
+def _kind(statements: Iterable[Statement]) -> str:
+    return next((one.own_commit.kind for one in statements if one.own_commit), TRANSACTION)
+
+
+def _array(statements: Iterable[Statement]) -> str:
+    return f"ARRAY[{', '.join(literal(one.sql) for one in statements)}]::text[]"
+
+
+def _insert(table: str, values: Mapping[str, str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(values)})\nVALUES ({', '.join(values.values())})"
