@@ -65,7 +65,9 @@ def look_through(engine: Engine, table: HistoryTable) -> Look:
         ConnectionFailed: the server does not answer.
         NeuronSchemaError: what ``history.look`` raises.
     """
-    return _read(engine, lambda fetch, pid: look(fetch, table, backend_pid=pid), table.qualified)
+    return read_through(
+        engine, lambda fetch, pid: look(fetch, table, backend_pid=pid), table.qualified
+    )
 
 
 def server_identity(engine: Engine) -> tuple[object, ...]:
@@ -78,11 +80,21 @@ def server_identity(engine: Engine) -> tuple[object, ...]:
         "SELECT oid::text, datname::text, pg_catalog.pg_postmaster_start_time()::text "
         "FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"
     )
-    return tuple(_read(engine, lambda fetch, _pid: fetch(sql)[0], "the server"))
+    return tuple(read_through(engine, lambda fetch, _pid: fetch(sql)[0], "the server"))
 
 
-def _read(engine: Engine, ask: Callable[[Fetch, int], T], what: str) -> T:
-    """Read on one of the engine's connections; on a second one if the first was dead already."""
+def read_through(engine: Engine, ask: Callable[[Fetch, int], T], what: str) -> T:
+    """Read on one of the engine's connections; on a second one if the first was dead already.
+
+    Args:
+        engine: Whose connection it is to be.
+        ask: Reads, given what runs SQL and the backend's process.
+        what: What is read, for messages.
+
+    Raises:
+        ConnectionFailed: the server does not answer.
+        NeuronSchemaError: it may not be read.
+    """
     for last in (False, True):
         try:
             with (

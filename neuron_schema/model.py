@@ -171,6 +171,40 @@ class AppliedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """A row of the log; of a version applied without one, what the history table tells.
+
+    Attributes:
+        run_id: Rows of one run share it.
+        kind: ``transaction``, or the operation that commits on its own.
+        outcome: How it ended, in the words of ``Outcome``.
+        duration_ms: Milliseconds, as the server counted them.
+        database_user: Who had logged in.
+        sqlstate: Of a failure, where PostgreSQL gave one.
+        up: The statements of both directions as they were then.
+        down: None when the version could not be rolled back.
+    """
+
+    version: str
+    name: str
+    direction: str
+    outcome: str
+    started_at: dt.datetime | None
+    checksum: str | None
+    run_id: str | None = None
+    kind: str | None = None
+    duration_ms: float | None = None
+    database_user: str | None = None
+    host: str | None = None
+    application: str | None = None
+    tool_version: str | None = None
+    sqlstate: str | None = None
+    message: str | None = None
+    up: tuple[str, ...] = ()
+    down: tuple[str, ...] | None = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationStatus:
     """One line of ``status``.
 
@@ -215,6 +249,11 @@ class Step:
     expected: str | None = None
 
     @property
+    def runs(self) -> tuple[Statement, ...]:
+        """The statements that are sent; none where only the history is put right."""
+        return self.statements if self.action is Action.RUN else ()
+
+    @property
     def outcome(self) -> Outcome:
         """What it ends as when it goes well."""
         if self.action is not Action.RUN:
@@ -224,7 +263,7 @@ class Step:
     @property
     def transactional(self) -> bool:
         """Whether the step runs in one transaction."""
-        return self.action is not Action.RUN or not any(one.own_commit for one in self.statements)
+        return not any(statement.own_commit for statement in self.runs)
 
     @property
     def label(self) -> str:
@@ -246,6 +285,7 @@ class Plan:
     steps: tuple[Step, ...]
     applied: tuple[AppliedRow, ...] = ()
     warnings: tuple[str, ...] = ()
+    action: Action = Action.RUN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

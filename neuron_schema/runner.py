@@ -8,10 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from neuron_schema import log, planning
-from neuron_schema.connections import check_engine, look_through, server_identity
+from neuron_schema import log, planning, records
+from neuron_schema.connections import (
+    check_engine,
+    look_through,
+    read_through,
+    server_identity,
+)
 from neuron_schema.discovery import VersionSet
 from neuron_schema.errors import (
     ConnectionFailed,
@@ -27,6 +32,7 @@ from neuron_schema.model import (
     AppliedRow,
     Direction,
     Event,
+    LogEntry,
     Migration,
     MigrationStatus,
     Outcome,
@@ -55,9 +61,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from neuron_schema.history import Fetch
     from neuron_schema.locking import BlockerWatch
 
 Listener: TypeAlias = Callable[[Event], None]
+T = TypeVar("T")
 
 
 class MigrationRunner:
@@ -149,6 +157,16 @@ class MigrationRunner:
         """Return the applied versions that have a file, with their SQL. Writes nothing."""
         return self._with_status(Status.APPLIED, Status.MODIFIED)
 
+    def get_history(self) -> list[LogEntry]:
+        """Return what was run, oldest first. Writes nothing.
+
+        Raises:
+            ConnectionFailed: the server does not answer.
+        """
+        look = self._look()
+        logged = self._read_log(look, lambda fetch: records.entries(fetch, look.table))
+        return records.with_unlogged(logged, look.applied)
+
     def up(self, to: str | None = None, *, count: int | None = None) -> Report:
         """Apply pending versions, each in a transaction of its own.
 
@@ -167,28 +185,66 @@ class MigrationRunner:
         """
         return self.run(*self.plan(Direction.UP, to=to, count=count))
 
-    def down(self, to: str | None = None, *, count: int | None = None) -> Report:
+    def down(
+        self, to: str | None = None, *, count: int | None = None, from_history: bool = False
+    ) -> Report:
         """Roll applied versions back, newest first.
 
         Args:
             to: Keep this version and what is older; "0" keeps nothing.
             count: So many; without ``to`` and ``count`` one.
+            from_history: Where a file is gone or was modified, run the ``down`` that was recorded
+                in the log when the version was applied.
 
         Raises:
             TargetError: ``to`` is not applied.
             IrreversibleVersion: one of them cannot be rolled back. Nothing was run.
-            HistoryConflict: one of them has no file. Nothing was run.
+            HistoryConflict: one of them has no file, or a modified one. Nothing was run.
             StatementFailed, LockNotObtained, ServerUnavailable: as for ``up``.
         """
-        return self.run(*self.plan(Direction.DOWN, to=to, count=count))
+        return self.run(*self.plan(Direction.DOWN, to=to, count=count, from_history=from_history))
 
-    def reset(self) -> Report:
+    def reset(self, *, from_history: bool = False) -> Report:
         """Roll all applied versions back; the history table stays, empty.
+
+        Args:
+            from_history: As for ``down``.
 
         Raises:
             NeuronSchemaError: what ``down`` raises.
         """
-        return self.down(to="0")
+        return self.down(to="0", from_history=from_history)
+
+    def baseline(self, version: str) -> Report:
+        """Mark the pending versions up to one as applied, without running them.
+
+        For a database whose objects were made by other means.
+
+        Raises:
+            TargetError: no such version.
+            HistoryConflict: an applied version was modified or is missing.
+            NeuronSchemaError: what ``up`` raises while it runs.
+        """
+        look = self._look()
+        selection = planning.select_baseline(self._versions.infos(), look.applied, version)
+        return self.run(self._made(selection, look), look)
+
+    def repair(self, version: str, *, expected: str) -> Report:
+        """Accept a version's present text as the one that was applied.
+
+        Args:
+            version: An applied version whose file was modified or renamed.
+            expected: The recorded checksum, or its first 12 digits or more.
+
+        Raises:
+            TargetError: no such version, or it is not applied.
+            HistoryConflict: another checksum is recorded.
+            NeuronSchemaError: what ``up`` raises while it runs.
+        """
+        look = self._look()
+        infos = self._versions.infos()
+        selection = planning.select_repair(infos, look.applied, version, expected)
+        return self.run(self._made(selection, look), look)
 
     def plan(
         self,
@@ -196,6 +252,7 @@ class MigrationRunner:
         *,
         to: str | None = None,
         count: int | None = None,
+        from_history: bool = False,
     ) -> tuple[Plan, Look]:
         """Return what ``up`` or ``down`` would do now, and the look it is based on.
 
@@ -214,11 +271,11 @@ class MigrationRunner:
                 allow_out_of_order=self._allow_out_of_order,
             )
         else:
+            recorded = self._recorded(look) if from_history else None
             selection = planning.select_down(
-                self._versions.infos(), look.applied, to=to, count=count
+                self._versions.infos(), look.applied, to=to, count=count, recorded=recorded
             )
-        migrations = self._versions.migrations(selection.infos)
-        return planning.make_plan(selection, migrations, look.applied), look
+        return self._made(selection, look), look
 
     def dry_run(self, direction: Direction | str = Direction.UP) -> list[str]:
         """Return the SQL that ``up()`` or ``down()`` would run now, in order. Writes nothing.
@@ -270,6 +327,23 @@ class MigrationRunner:
         """Return what the session of every step is set to."""
         path = look.facts.search_path if self._search_path is None else self._search_path
         return replace(self._session, search_path=path)
+
+    def _made(self, selection: planning.Selection, look: Look) -> Plan:
+        migrations = self._versions.migrations(selection.files)
+        return planning.make_plan(selection, migrations, look.applied)
+
+    def _recorded(self, look: Look) -> tuple[Migration, ...]:
+        """Return, as the log recorded them, the applied versions whose files are not the same."""
+        wanted = planning.without_their_files(self._versions.infos(), look.applied)
+        return tuple(
+            self._read_log(look, lambda fetch: records.recorded(fetch, look.table, wanted))
+        )
+
+    def _read_log(self, look: Look, ask: Callable[[Fetch], Sequence[T]]) -> Sequence[T]:
+        if not look.log_exists:
+            return ()
+        name = look.table.qualified_log
+        return read_through(self._engine, lambda fetch, _pid: ask(fetch), name)
 
     def _with_status(self, *wanted: Status) -> list[Migration]:
         infos = self._versions.infos()

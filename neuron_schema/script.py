@@ -56,7 +56,7 @@ def psql_script(
 
 def step_sql(step: Step, table: HistoryTable, *, create: bool = False) -> tuple[str, ...]:
     """Return the SQL of a step in the order in which it takes effect, history row included."""
-    statements = tuple(statement.sql for statement in step.statements)
+    statements = tuple(statement.sql for statement in step.runs)
     history = (*((create_sql(table),) if create else ()), record_sql(table, step))
     return (*history, *statements) if step.transactional else (*statements, *history)
 

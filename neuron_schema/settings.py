@@ -53,6 +53,7 @@ class Settings:
         search_path: Set in every step; None leaves what the session had at connect.
         role: ``SET LOCAL ROLE`` in every step, or None.
         protected: Refuse ``down`` and ``reset``.
+        log: Write what is run into the log beside the history table.
         lock_timeout: Seconds a statement waits for a lock in one attempt; less in the first two.
         statement_timeout: Seconds a statement may take; 0 for no limit.
         idle_in_transaction_session_timeout: Seconds after which the server ends a step whose
@@ -74,6 +75,7 @@ class Settings:
     search_path: str | None = None
     role: str | None = None
     protected: bool = False
+    log: bool = True
     lock_timeout: float = 1.0
     statement_timeout: float = 0.0
     idle_in_transaction_session_timeout: float = 600.0
@@ -125,7 +127,8 @@ _LIMITS = (
     "transaction_timeout",
 )
 _WAITS = ("wait_lock", "deadline")
-_KEYS = (*_TEXT, "role", "protected", *_LIMITS, *_WAITS)
+_SWITCHES = ("protected", "log")
+_KEYS = (*_TEXT, "role", *_SWITCHES, *_LIMITS, *_WAITS)
 
 
 def load(
@@ -138,6 +141,7 @@ def load(
     versions: str | None = None,
     wait_lock: str | None = None,
     lock_timeout: str | None = None,
+    no_log: bool = False,
 ) -> Settings:
     """Read the settings that hold in ``directory``.
 
@@ -150,6 +154,7 @@ def load(
         versions: What was given with ``--versions``, relative to ``directory``.
         wait_lock: A duration given with ``--wait-lock``.
         lock_timeout: A duration given with ``--lock-timeout``.
+        no_log: Whether ``--no-log`` was given.
 
     Raises:
         SettingsError: an unknown key or environment, or a value of the wrong kind.
@@ -182,6 +187,8 @@ def load(
         settings = replace(settings, wait_lock=_given("wait_lock", wait_lock))
     if lock_timeout is not None:
         settings = replace(settings, lock_timeout=_given("lock_timeout", lock_timeout))
+    if no_log:
+        settings = replace(settings, log=False)
     database, origin = _database(database_url, environ, values.get("database"))
     chosen, base = _versions(versions, environ, settings.versions, directory, root)
     return replace(
@@ -229,7 +236,7 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
         SettingsError: it is of the wrong kind.
     """
     why, remedy = None, None
-    if key == "protected":
+    if key in _SWITCHES:
         if not isinstance(value, bool):
             why, remedy = "must be true or false", "write it without quotes"
     elif key in (*_LIMITS, *_WAITS):

@@ -44,7 +44,6 @@ from neuron_schema.locking import (
     run_lock_key,
     settings_sql,
 )
-from neuron_schema.model import Action
 from neuron_schema.quoting import do_block
 
 if TYPE_CHECKING:
@@ -123,7 +122,6 @@ class StepContext:
 
         Lock, premise and history row are one statement, which is one message less each.
         """
-        authored = step.statements if step.action is Action.RUN else ()
         bodies = (self.guard, self.premise, OPEN_BODY)
         if self.look.exists:
             opening = [do_block(*bodies, record_body(self.look.table, step))]
@@ -139,7 +137,7 @@ class StepContext:
         return Script(
             settings=self.set_session(Place.TRANSACTION, attempt),
             opening=tuple(opening),
-            statements=tuple(statement.sql for statement in authored),
+            statements=tuple(statement.sql for statement in step.runs),
             closing=tuple(closing),
         )
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuron_schema.cli.ending import BROKEN_PIPE, head, ours, printed
 from neuron_schema.cli.output import error_object, note, print_error, warn
-from neuron_schema.errors import NeuronSchemaError, SettingsError
+from neuron_schema.errors import HistoryConflict, NeuronSchemaError, SettingsError
 from neuron_schema.settings import Settings, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from neuron_schema.discovery import VersionSet
-    from neuron_schema.history import HistoryTable, Look
+    from neuron_schema.history import Fetch, HistoryTable, Look
     from neuron_schema.leftovers import Leftover
     from neuron_schema.locking import SessionSettings
-    from neuron_schema.model import Direction, Migration, Plan, Step, VersionInfo
+    from neuron_schema.model import Direction, LogEntry, Migration, Plan, Step, VersionInfo
+    from neuron_schema.planning import Selection
     from neuron_schema.runner import Listener, MigrationRunner
     from neuron_schema.url import Address
+
+
+T = TypeVar("T")
 
 
 class Invocation:
@@ -37,7 +41,7 @@ class Invocation:
         options: Those that ``settings.load`` knows, as they were given.
     """
 
-    def __init__(self, command: str, *, as_json: bool = False, **options: str | None) -> None:
+    def __init__(self, command: str, *, as_json: bool = False, **options: Any) -> None:
         self.command = command
         self.as_json = as_json
         self.exit_code = 0
@@ -141,14 +145,40 @@ class Invocation:
         look, rows = look_at(address, self.table, patience_s=patience, beside=LEFTOVERS_SQL)
         return look, leftovers(rows)
 
+    def log_entries(self, address: Address, look: Look) -> list[LogEntry]:
+        """Return the rows of the log, oldest first; none where there is no log."""
+        from neuron_schema import records
+
+        if not look.log_exists:
+            return []
+        return self._ask(address, look, lambda fetch: records.entries(fetch, look.table))
+
+    def recorded(
+        self, address: Address, look: Look, versions: Sequence[str]
+    ) -> tuple[Migration, ...]:
+        """Return applied versions as the log recorded them, those that it knows."""
+        from neuron_schema import records
+
+        if not look.log_exists or not versions:
+            return ()
+        return self._ask(address, look, lambda fetch: records.recorded(fetch, look.table, versions))
+
+    def _ask(self, address: Address, look: Look, ask: Callable[[Fetch], T]) -> T:
+        from neuron_schema.cli.connecting import read_at
+
+        name = look.table.qualified_log
+        return read_at(address, ask, name, patience_s=self.settings.deadline)
+
     def plan(
         self,
+        address: Address,
         look: Look,
         direction: Direction,
         *,
         to: str | None,
         count: int | None,
         allow_out_of_order: bool = False,
+        from_history: bool = False,
     ) -> Plan:
         """Return what a run would do, with the SQL of just the versions it takes.
 
@@ -158,14 +188,35 @@ class Invocation:
         from neuron_schema import planning
         from neuron_schema.model import Direction
 
-        infos = self.versions.infos()
-        if direction is Direction.UP:
-            selection = planning.select_up(
-                infos, look.applied, to=to, count=count, allow_out_of_order=allow_out_of_order
-            )
-        else:
-            selection = planning.select_down(infos, look.applied, to=to, count=count)
-        migrations = self._migrations(selection.infos) if selection.infos else ()
+        infos, recorded = self.versions.infos(), None
+        if from_history:
+            wanted = planning.without_their_files(infos, look.applied)
+            recorded = self.recorded(address, look, wanted)
+        try:
+            if direction is Direction.UP:
+                selection = planning.select_up(
+                    infos, look.applied, to=to, count=count, allow_out_of_order=allow_out_of_order
+                )
+            else:
+                selection = planning.select_down(
+                    infos, look.applied, to=to, count=count, recorded=recorded
+                )
+        except HistoryConflict:
+            from neuron_schema.cli.modified import show_modified
+
+            show_modified(self, address, look)
+            raise
+        return self.made(selection, look)
+
+    def made(self, selection: Selection, look: Look) -> Plan:
+        """Return the plan that runs a selection, and say its warnings.
+
+        Raises:
+            NeuronSchemaError: what ``planning`` and ``discovery`` raise.
+        """
+        from neuron_schema import planning
+
+        migrations = self._migrations(selection.files) if selection.files else ()
         plan = planning.make_plan(selection, migrations, look.applied)
         for sentence in plan.warnings:
             warn(sentence)
@@ -238,6 +289,7 @@ class Invocation:
                 transaction_timeout=settings.transaction_timeout,
                 wait_lock=settings.wait_lock,
                 deadline=settings.deadline,
+                log=settings.log,
                 direct_engine=engines[1],
                 listeners=listeners,
             )

@@ -15,8 +15,10 @@ from neuron_schema.cli.options import (
     Direct,
     DryRun,
     Environment,
+    FromHistory,
     Json,
     LockTimeout,
+    NoLog,
     OutOfOrder,
     Target,
     Verbose,
@@ -47,6 +49,7 @@ def up(
     env: Environment = None,
     wait_lock: WaitLock = None,
     lock_timeout: LockTimeout = None,
+    no_log: NoLog = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -63,6 +66,7 @@ def up(
             environment=env,
             wait_lock=wait_lock,
             lock_timeout=lock_timeout,
+            no_log=no_log,
         ) as call,
         call.database(notices=True) as address,
     ):
@@ -73,16 +77,17 @@ def up(
             "allow_out_of_order": allow_out_of_order,
         }
         if dry_run:
-            print_plan(call, look, Direction.UP, **wanted)
+            print_plan(call, address, look, Direction.UP, **wanted)
             return
-        plan = call.plan(look, Direction.UP, **wanted)
-        _run(call, address, plan, look, verbose=verbose)
+        plan = call.plan(address, look, Direction.UP, **wanted)
+        run_plan(call, address, plan, look, verbose=verbose)
 
 
 def down(
     target: Target = None,
     *,
     count: Count = None,
+    from_history: FromHistory = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     database_url: Database = None,
@@ -91,6 +96,7 @@ def down(
     env: Environment = None,
     wait_lock: WaitLock = None,
     lock_timeout: LockTimeout = None,
+    no_log: NoLog = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -104,12 +110,15 @@ def down(
         environment=env,
         wait_lock=wait_lock,
         lock_timeout=lock_timeout,
+        no_log=no_log,
     )
-    _roll_back(call, to=target, count=count, dry_run=dry_run, yes=yes, verbose=verbose)
+    wanted: dict[str, Any] = {"to": target, "count": count, "from_history": from_history}
+    _roll_back(call, wanted, dry_run=dry_run, yes=yes, verbose=verbose)
 
 
 def reset(
     *,
+    from_history: FromHistory = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     database_url: Database = None,
@@ -118,6 +127,7 @@ def reset(
     env: Environment = None,
     wait_lock: WaitLock = None,
     lock_timeout: LockTimeout = None,
+    no_log: NoLog = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -131,30 +141,26 @@ def reset(
         environment=env,
         wait_lock=wait_lock,
         lock_timeout=lock_timeout,
+        no_log=no_log,
     )
-    _roll_back(call, to="0", count=None, dry_run=dry_run, yes=yes, verbose=verbose)
+    wanted: dict[str, Any] = {"to": "0", "count": None, "from_history": from_history}
+    _roll_back(call, wanted, dry_run=dry_run, yes=yes, verbose=verbose)
 
 
 def _roll_back(
-    call: Invocation,
-    *,
-    to: str | None,
-    count: int | None,
-    dry_run: bool,
-    yes: bool,
-    verbose: bool,
+    call: Invocation, wanted: dict[str, Any], *, dry_run: bool, yes: bool, verbose: bool
 ) -> None:
     from neuron_schema.model import Direction
 
     with call, call.database() as address:
         look = call.look(address)
         if dry_run:
-            print_plan(call, look, Direction.DOWN, to=to, count=count)
+            print_plan(call, address, look, Direction.DOWN, **wanted)
             return
-        plan = call.plan(look, Direction.DOWN, to=to, count=count)
+        plan = call.plan(address, look, Direction.DOWN, **wanted)
         if plan.steps:
             _confirm(call, plan, yes=yes)
-        _run(call, address, plan, look, verbose=verbose)
+        run_plan(call, address, plan, look, verbose=verbose)
 
 
 def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
@@ -184,7 +190,7 @@ def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
         raise ConfirmationNeeded("nothing was rolled back", remedy="answer y to go on")
 
 
-def _run(
+def run_plan(
     call: Invocation, address: Address, plan: Plan, look: Look, *, verbose: bool = False
 ) -> None:
     """Run a plan, and report its steps however it ends."""
@@ -224,8 +230,10 @@ def _put(call: Invocation, report: Report) -> None:
 
 
 def _nothing_to_do(plan: Plan, look: Look) -> str:
-    from neuron_schema.model import Direction
+    from neuron_schema.model import Action, Direction
 
+    if plan.action is not Action.RUN:
+        return "nothing to " + ("mark as applied" if plan.action is Action.BASELINE else "repair")
     if plan.direction is Direction.DOWN:
         return "nothing to roll back"
     newest = look.applied[-1] if look.applied else None

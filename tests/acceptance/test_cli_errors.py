@@ -287,7 +287,7 @@ def test_what_the_server_lacks_is_exit_7(
     try:
         limited = libpq(address.update_query_dict({"options": f"-c role={role}"}))
         refused = cli.quick("status", "--database-url", limited, code=7).err
-        assert "error[NS702]: the history table cannot be read" in refused
+        assert 'error[NS702]: the table "neuron_migrations" cannot be read' in refused
         connection.execute(f'GRANT SELECT ON neuron_migrations TO "{role}"')
         cli.quick("status", "--check", "--database-url", limited)
     finally:
