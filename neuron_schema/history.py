@@ -18,7 +18,7 @@ from neuron_schema.errors import (
     SettingsError,
 )
 from neuron_schema.log import SHAPE as LOG_SHAPE
-from neuron_schema.model import Action, AppliedRow, Direction, ServerFacts
+from neuron_schema.model import AppliedRow, Direction, Purpose, ServerFacts
 from neuron_schema.quoting import do_block, identifier, literal
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def create_sql(table: HistoryTable) -> str:
 
 def record_sql(table: HistoryTable, step: Step) -> str:
     """Return the SQL that records a step: one row more, or exactly one row less."""
-    if step.direction is Direction.UP and step.action is not Action.REPAIR:
+    if step.direction is Direction.UP and step.purpose is not Purpose.REPAIR:
         return _insert(table, step)
     # What finds no row is no error to PostgreSQL, and what follows it would run.
     return do_block(record_body(table, step))
@@ -260,7 +260,7 @@ def record_sql(table: HistoryTable, step: Step) -> str:
 
 def record_body(table: HistoryTable, step: Step) -> str:
     """Return plpgsql statements that do what ``record_sql`` does."""
-    if step.action is Action.REPAIR:
+    if step.purpose is Purpose.REPAIR:
         change = (
             f"UPDATE {table.qualified} SET checksum = {literal(step.checksum)}, "
             f"name = {literal(step.name)} WHERE version = {literal(step.version)} "

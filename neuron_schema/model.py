@@ -34,7 +34,7 @@ class Status(enum.StrEnum):
     AHEAD = "ahead"
 
 
-class Action(enum.StrEnum):
+class Purpose(enum.StrEnum):
     """What a step does beside its entry in the history."""
 
     RUN = "run"
@@ -245,19 +245,19 @@ class Step:
     opposite: tuple[Statement, ...] = ()
     irreversible: str | None = None
     settings: tuple[tuple[str, str], ...] = ()
-    action: Action = Action.RUN
+    purpose: Purpose = Purpose.RUN
     expected: str | None = None
 
     @property
     def runs(self) -> tuple[Statement, ...]:
         """The statements that are sent; none where only the history is put right."""
-        return self.statements if self.action is Action.RUN else ()
+        return self.statements if self.purpose is Purpose.RUN else ()
 
     @property
     def outcome(self) -> Outcome:
         """What it ends as when it goes well."""
-        if self.action is not Action.RUN:
-            return Outcome.BASELINED if self.action is Action.BASELINE else Outcome.REPAIRED
+        if self.purpose is not Purpose.RUN:
+            return Outcome.BASELINED if self.purpose is Purpose.BASELINE else Outcome.REPAIRED
         return Outcome.APPLIED if self.direction is Direction.UP else Outcome.ROLLED_BACK
 
     @property
@@ -285,7 +285,7 @@ class Plan:
     steps: tuple[Step, ...]
     applied: tuple[AppliedRow, ...] = ()
     warnings: tuple[str, ...] = ()
-    action: Action = Action.RUN
+    purpose: Purpose = Purpose.RUN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from neuron_schema.errors import HistoryConflict, IrreversibleVersion, TargetError
 from neuron_schema.model import (
-    Action,
     Direction,
     Migration,
     MigrationStatus,
     Plan,
+    Purpose,
     Status,
     Step,
     VersionInfo,
@@ -41,7 +41,7 @@ class Selection:
     direction: Direction
     infos: tuple[VersionInfo, ...]
     warnings: tuple[str, ...] = ()
-    action: Action = Action.RUN
+    purpose: Purpose = Purpose.RUN
 
     @property
     def files(self) -> tuple[VersionInfo, ...]:
@@ -307,7 +307,7 @@ def select_baseline(
         raise conflict
     done = {row.number for row in applied}
     pending = [info for info in infos if info.number not in done and info.number <= limit]
-    return Selection(direction=Direction.UP, infos=tuple(pending), action=Action.BASELINE)
+    return Selection(direction=Direction.UP, infos=tuple(pending), purpose=Purpose.BASELINE)
 
 
 def select_repair(
@@ -329,7 +329,7 @@ def select_repair(
     if row is None:
         raise TargetError(f"{info.label} is not applied", remedy="neuron-schema up applies it")
     if row.checksum == info.checksum and row.name == info.name:
-        return Selection(direction=Direction.UP, infos=(), action=Action.REPAIR)
+        return Selection(direction=Direction.UP, infos=(), purpose=Purpose.REPAIR)
     recorded = row.checksum or ""
     if len(expected) < _SHORTEST_CHECKSUM or not recorded.startswith(expected.lower()):
         raise HistoryConflict(
@@ -337,7 +337,9 @@ def select_repair(
             remedy="look at what was changed, then neuron-schema repair "
             f"{info.version} --expect {recorded[:_SHORTEST_CHECKSUM]}",
         )
-    return Selection(direction=Direction.UP, infos=(_as_recorded(info, row),), action=Action.REPAIR)
+    return Selection(
+        direction=Direction.UP, infos=(_as_recorded(info, row),), purpose=Purpose.REPAIR
+    )
 
 
 def select_range(infos: Sequence[VersionInfo], start: str, end: str) -> Selection:
@@ -386,7 +388,7 @@ def make_plan(
         steps=steps,
         applied=tuple(applied),
         warnings=selection.warnings,
-        action=selection.action,
+        purpose=selection.purpose,
     )
 
 
@@ -407,8 +409,8 @@ def _step(
         irreversible=migration.irreversible,
         path=migration.path,
         settings=migration.settings,
-        action=selection.action,
-        expected=replaced if selection.action is Action.REPAIR else None,
+        purpose=selection.purpose,
+        expected=replaced if selection.purpose is Purpose.REPAIR else None,
     )
 
 

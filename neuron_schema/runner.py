@@ -28,7 +28,6 @@ from neuron_schema.errors import (
 from neuron_schema.history import HistoryTable, Look, premise_body, succession_body
 from neuron_schema.locking import Deadline, SessionSettings
 from neuron_schema.model import (
-    Action,
     AppliedRow,
     Direction,
     Event,
@@ -38,6 +37,7 @@ from neuron_schema.model import (
     Outcome,
     Plan,
     PlanMade,
+    Purpose,
     Report,
     Status,
     Step,
@@ -576,7 +576,7 @@ class _Run:
 
 def _is_done(step: Step, applied: Sequence[AppliedRow]) -> bool:
     row = next((row for row in applied if row.number == int(step.version)), None)
-    if step.action is Action.REPAIR:
+    if step.purpose is Purpose.REPAIR:
         return row is not None and row.checksum == step.checksum
     return (row is not None) is (step.direction is Direction.UP)
 

@@ -230,10 +230,10 @@ def _put(call: Invocation, report: Report) -> None:
 
 
 def _nothing_to_do(plan: Plan, look: Look) -> str:
-    from neuron_schema.model import Action, Direction
+    from neuron_schema.model import Direction, Purpose
 
-    if plan.action is not Action.RUN:
-        return "nothing to " + ("mark as applied" if plan.action is Action.BASELINE else "repair")
+    if plan.purpose is not Purpose.RUN:
+        return "nothing to " + ("mark as applied" if plan.purpose is Purpose.BASELINE else "repair")
     if plan.direction is Direction.DOWN:
         return "nothing to roll back"
     newest = look.applied[-1] if look.applied else None
