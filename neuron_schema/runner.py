@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from neuron_schema.locking import BlockerWatch
+    from neuron_schema.watching import BlockerWatch
 
 Listener: TypeAlias = Callable[[Event], None]
 

@@ -27,20 +27,18 @@ from neuron_schema.failures import AttemptFailed, Cause, connection_error, step_
 from neuron_schema.history import Look, create_sql, record_body, record_sql
 from neuron_schema.locking import (
     LOCK_ATTEMPTS,
-    BlockerWatch,
     Deadline,
     Place,
-    Session,
     SessionSettings,
     can_change_session,
-    ending,
     guard_body,
-    holder_of,
     operation_lock_key,
     run_lock_key,
     settings_sql,
 )
 from neuron_schema.quoting import do_block
+from neuron_schema.sessions import Session, ending, holder_of
+from neuron_schema.watching import BlockerWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
