@@ -35,12 +35,14 @@ from neuron_schema.model import (
     Status,
     Step,
     StepEnded,
+    StepProgress,
     StepReport,
     StepStarted,
     StepWaiting,
 )
 from neuron_schema.script import step_sql
-from neuron_schema.steps import HistoryMoved, StepContext, blocker_watch, run_step
+from neuron_schema.sessions import in_words
+from neuron_schema.steps import HistoryMoved, StepContext, run_step, step_watch
 
 if TYPE_CHECKING:
     import os
@@ -48,7 +50,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from neuron_schema.watching import BlockerWatch
+    from neuron_schema.sessions import Session
+    from neuron_schema.stat_progress import Measure
+    from neuron_schema.watching import StepWatch
 
 Listener: TypeAlias = Callable[[Event], None]
 
@@ -76,7 +80,11 @@ class MigrationRunner:
         deadline: Seconds after which waiting for other locks and for the server is given up.
         allow_out_of_order: Let pending versions older than the newest applied one run.
         direct_engine: An engine past a pooler, for operations that commit on their own.
-        listeners: Called with every event of a run, in order.
+        listeners: Called with every event of a run, one at a time and in order: ``StepProgress``,
+            and ``StepWaiting`` of a step at work, from a thread of the run's own, all others from
+            the thread that runs. None of a step's comes after its ``StepEnded``. What a listener
+            raises ends the run; from the run's own thread only when the step at work has ended,
+            and no listener hears of progress until then.
         cache_directory: Where checksums of unchanged files are remembered; None for nowhere.
 
     Raises:
@@ -238,7 +246,7 @@ class MigrationRunner:
         """
         run = _Run(plan, self._listeners)
         try:
-            with blocker_watch(self._engine, self._session.lock_timeout) as watch:
+            with step_watch(self._session.lock_timeout, run if self._listeners else None) as watch:
                 while True:
                     run.announce()
                     history = _History(look)
@@ -271,7 +279,7 @@ class MigrationRunner:
     def _look(self) -> Look:
         return look_through(self._engine, self._table)
 
-    def _step(self, run: _Run, step: Step, history: _History, watch: BlockerWatch) -> None:
+    def _step(self, run: _Run, step: Step, history: _History, watch: StepWatch) -> None:
         run.started(step)
         look = history.look
         context = StepContext(
@@ -287,6 +295,7 @@ class MigrationRunner:
         )
         run_step(step, context)
         run.ended(Outcome.APPLIED if step.direction is Direction.UP else Outcome.ROLLED_BACK)
+        watch.raise_failure()
 
     def _go_on(self, run: _Run, moved: HistoryMoved, history: _History) -> Look:
         """Look again, and let the run go on from what is there now.
@@ -366,6 +375,23 @@ class _Run:
     def waiting(self, reason: str, delay_s: float) -> None:
         if self._current is not None:
             self._tell(StepWaiting(step=self._current, reason=reason, delay_s=delay_s))
+
+    def blocked(self, sessions: tuple[Session, ...]) -> None:
+        """Tell that the step at work waits for others."""
+        self.waiting(f"blocked by {in_words(sessions)}", 0.0)
+
+    def progressed(self, measure: Measure) -> None:
+        """Tell how far the step at work is."""
+        if self._current is not None:
+            self._tell(
+                StepProgress(
+                    step=self._current,
+                    phase=measure.phase,
+                    done=measure.done,
+                    total=measure.total,
+                    unit=measure.unit,
+                )
+            )
 
     def ended(self, outcome: Outcome, *, confirmed: bool = False) -> None:
         if self._current is None:

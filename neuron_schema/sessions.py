@@ -30,7 +30,7 @@ def holder_of(fetch: Fetch, key: int) -> Session | None:
     """
     unsigned = key & 0xFFFFFFFFFFFFFFFF
     rows = fetch(
-        f"""SELECT {_SESSION} FROM pg_catalog.pg_locks l
+        f"""SELECT {SESSION} FROM pg_catalog.pg_locks l
   JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
@@ -40,23 +40,27 @@ def holder_of(fetch: Fetch, key: int) -> Session | None:
     return describe_session(rows[0]) if rows else None
 
 
-def blockers_of(fetch: Fetch, pid: int) -> tuple[Session, ...]:
-    """Return the sessions that a backend waits for.
+def blockers_sql(pid: int) -> str:
+    """Return FROM and WHERE of a query for the sessions that a backend waits for, as ``a``.
 
+    ``pg_blocking_pids`` stops the lock manager for a moment, so it is asked of a backend that
+    waits for a lock alone.
     https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION
     """
-    rows = fetch(
-        f"SELECT {_SESSION} FROM pg_catalog.pg_stat_activity a "
-        f"WHERE a.pid = ANY (pg_catalog.pg_blocking_pids({pid}))"
+    return (
+        f"FROM pg_catalog.pg_stat_get_activity({pid}) s "
+        "CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(s.pid)) b(pid) "
+        "JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid "
+        "WHERE s.wait_event_type = 'Lock'"
     )
-    return tuple(map(describe_session, rows))
 
 
-_SESSION = (
+SESSION = (
     "a.pid, a.usename, a.application_name, pg_catalog.host(a.client_addr), a.state, "
     "EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::float8, "
     "pg_catalog.left(a.query, 200)"
 )
+"""The columns of ``pg_stat_activity a`` that ``describe_session`` takes."""
 
 
 def describe_session(row: Any) -> Session:
@@ -71,6 +75,11 @@ def describe_session(row: Any) -> Session:
     if query:
         text += f": {' '.join(query.split())}"
     return Session(pid, text)
+
+
+def in_words(sessions: Iterable[Session]) -> str:
+    """Return who sessions are, in a line."""
+    return "; ".join(session.text for session in sessions)
 
 
 def ending(sessions: Iterable[Session]) -> str:

@@ -37,16 +37,17 @@ from neuron_schema.locking import (
     settings_sql,
 )
 from neuron_schema.quoting import do_block
-from neuron_schema.sessions import Session, ending, holder_of
-from neuron_schema.watching import BlockerWatch
+from neuron_schema.sessions import Session, ending, holder_of, in_words
+from neuron_schema.watching import StepWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
 
     from neuron_schema.history import Fetch
     from neuron_schema.model import OwnCommit, Step
+    from neuron_schema.watching import Told
 
 
 class HistoryMoved(Exception):  # noqa: N818 - it never leaves the package
@@ -83,7 +84,7 @@ class StepContext:
         direct: The engine past a pooler, for operations that commit on their own.
         look: The database as it stood when the plan was made, but for ``exists``.
         premise: Plpgsql that raises unless the history is the one that the plan was made for.
-        watch: Sees what a step waits for.
+        watch: Sees what a step waits for, and how far it is.
         wait_lock_s: Seconds to wait for the run lock.
         deadline_s: Seconds to wait for anything else.
         waiting: Told the reason and the seconds of every wait.
@@ -93,7 +94,7 @@ class StepContext:
     direct: Engine
     look: Look
     premise: str
-    watch: BlockerWatch
+    watch: StepWatch
     settings: SessionSettings
     wait_lock_s: float
     deadline_s: float
@@ -185,27 +186,49 @@ def _after_failure(
 def _attempt_transaction(step: Step, context: StepContext, attempt: int) -> None:
     authors = [statement.sql for statement in step.statements]
     script = (*context.opening(step, attempt), *authors)
+    with _watched(context, context.engine) as begun:
+        run_transaction(context.engine, script, begun, check_session=can_change_session(authors))
+
+
+def step_watch(lock_timeout: float, told: Told | None) -> StepWatch:
+    """Return a watch over the steps of a run.
+
+    Args:
+        lock_timeout: Seconds that a statement waits for a lock at most; 0 for no limit.
+        told: Is told what is seen.
+    """
+    # Most attempts end before that: only one that waits is worth a second connection.
+    return StepWatch(after_s=min(1.0, lock_timeout / 4) or 1.0, told=told)
+
+
+@contextlib.contextmanager
+def _watched(context: StepContext, engine: Engine) -> Iterator[Callable[[int], None] | None]:
+    """Yield what is to be told the backend's process for it to be watched, if it can be.
+
+    Behind a pooler the number that libpq knows is another process's, or nobody's.
+    """
+    watch = context.watch
+    pooled = context.look.facts.through_pooler and engine is context.engine
+    begin = None if pooled else lambda pid: watch.begin(pid, lambda: _watching(engine))
     try:
-        run_transaction(
-            context.engine, script, context.watch.begin, check_session=can_change_session(authors)
-        )
+        yield begin
     except AttemptFailed as failed:
-        failed.blockers = context.watch.seen
+        failed.blockers = watch.seen
         raise
     finally:
-        context.watch.end()
+        watch.end()
 
 
-def blocker_watch(engine: Engine, lock_timeout: float) -> BlockerWatch:
-    """Return a watch over the steps of a run, on connections made as the engine makes its own."""
-
-    @contextlib.contextmanager
-    def connect() -> Iterator[Fetch]:
-        with private_connection(engine) as raw:
-            yield fetcher(raw)
-
-    # Most attempts end before that: only one that waits is worth a second connection.
-    return BlockerWatch(connect, after_s=min(1.0, lock_timeout / 4) or 1.0)
+@contextlib.contextmanager
+def _watching(engine: Engine) -> Iterator[Fetch]:
+    """Yield a connection for the watch, made as the engine makes its own."""
+    with private_connection(engine) as raw:
+        # A look that is held up by a lock on the catalog ends, so that it is nobody's burden.
+        raw.execute(
+            "SELECT pg_catalog.set_config('application_name', 'neuron_schema watch', false), "
+            "pg_catalog.set_config('statement_timeout', '2s', false)"
+        )
+        yield fetcher(raw)
 
 
 def _creating_history(failed: AttemptFailed, context: StepContext) -> bool:
@@ -257,7 +280,7 @@ class _Waits:
             self.not_granted += 1
             reason = failed.error.diag.message_primary or "a lock was not granted"
             if failed.blockers:
-                reason += f", blocked by {_all(failed.blockers)}"
+                reason += f", blocked by {in_words(failed.blockers)}"
             if self.not_granted >= LOCK_ATTEMPTS:
                 raise error from None
         elif failed.cause is Cause.STATEMENT:
@@ -302,10 +325,6 @@ class _Waits:
         time.sleep(delay)
 
 
-def _all(sessions: Iterable[Session]) -> str:
-    return "; ".join(session.text for session in sessions)
-
-
 def _holder(context: StepContext) -> Session | None:
     """Return who holds the run lock, where that can be seen."""
     with (
@@ -337,7 +356,10 @@ def _attempt_own_commit(step: Step, context: StepContext) -> None:
             raise OperationRunning(holder_of(fetcher(worker), key))
         _execute(worker, context.set_session(Place.OPERATION))
         _execute(worker, do_block(context.premise))
-        _operate(worker, statement.sql, statement.own_commit, step)
+        with _watched(context, context.direct) as begun:
+            if begun is not None:
+                begun(worker.info.backend_pid)
+            _operate(worker, statement.sql, statement.own_commit, step)
         for sql in context.record(step):
             _execute(guardian, sql)
         if _execute(guardian, "COMMIT").statusmessage != "COMMIT":

@@ -1,0 +1,66 @@
+"""Holds a build up at a row of its table until the test lets it go on."""
+
+from __future__ import annotations
+
+import psycopg
+
+from tests.runs import scalar, wait_for
+
+_KEY = 7707
+ROWS = 3000
+"""The table has a few dozen blocks; the gate is at its middle row."""
+
+
+def gated_table(connection: psycopg.Connection) -> None:
+    """Make ``gated (n int, filler text)`` and the function ``gate(n)``, for an index on it.
+
+    The function is called immutable so that an index may use it; it waits for an advisory lock.
+    """
+    connection.execute(
+        "CREATE FUNCTION gate(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN\n"
+        f"  IF n = {ROWS // 2} THEN\n"
+        f"    PERFORM pg_catalog.pg_advisory_lock_shared({_KEY});\n"
+        f"    PERFORM pg_catalog.pg_advisory_unlock_shared({_KEY});\n"
+        "  END IF;\n"
+        "  RETURN n;\nEND$$;"
+        "CREATE TABLE gated (n int, filler text);"
+        f"INSERT INTO gated SELECT g, repeat('x', 100) FROM generate_series(1, {ROWS}) g"
+    )
+
+
+class Gate:
+    """Closed from the beginning of the block until ``open``, or its end.
+
+    Args:
+        dsn: The address of the database.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._connection = psycopg.connect(dsn, autocommit=True)
+
+    @property
+    def pid(self) -> int:
+        """The process that holds it closed."""
+        return self._connection.info.backend_pid
+
+    def __enter__(self) -> Gate:
+        self._connection.execute("SELECT pg_advisory_lock(%s)", (_KEY,))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def open(self) -> None:
+        """Let what waits go on."""
+        self._connection.execute("SELECT pg_advisory_unlock_all()")
+
+    def wait(self) -> int:
+        """Return the process of a build once it stands at the gate."""
+        wait_for(lambda: scalar(self._connection, _WAITING))
+        return int(scalar(self._connection, _WAITING))
+
+
+_WAITING = (
+    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+    f"AND objid = {_KEY} AND mode = 'ShareLock'"
+)
