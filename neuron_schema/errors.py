@@ -11,6 +11,7 @@
     ├── StatementFailed                exit 1   NS101
     ├── CommitFailed                   exit 1   NS102
     ├── OperationUnfinished            exit 1   NS103
+    ├── OperationTimeout               exit 1   NS104
     ├── InternalError                  exit 1   NS199
     ├── VersionsPending                exit 3   NS301
     ├── HistoryConflict                exit 4   NS400
@@ -142,6 +143,12 @@ class OperationUnfinished(NeuronSchemaError):
     """An operation that commits on its own did not leave what it was asked for."""
 
     code = "NS103"
+
+
+class OperationTimeout(NeuronSchemaError):
+    """An operation that commits on its own was not done within ``operation_timeout``."""
+
+    code = "NS104"
 
 
 class InternalError(NeuronSchemaError):

@@ -69,6 +69,8 @@ class SessionSettings:
         idle_in_transaction_session_timeout: Seconds after which the server ends a step whose
             runner is silent; 0 for no limit.
         transaction_timeout: Seconds a step may take (PostgreSQL 17); 0 for no limit.
+        operation_timeout: Seconds an operation that commits on its own may take, its waiting for
+            other sessions included; 0 for no limit.
         own: Name and value of what a version sets itself.
     """
 
@@ -78,6 +80,7 @@ class SessionSettings:
     statement_timeout: float = 0.0
     idle_in_transaction_session_timeout: float = 600.0
     transaction_timeout: float = 0.0
+    operation_timeout: float = 0.0
     own: tuple[tuple[str, str], ...] = ()
 
     def of(self, step: Step) -> SessionSettings:
@@ -167,11 +170,12 @@ def session_values(
     limited = place is Place.TRANSACTION
     lock_timeout = settings.lock_timeout_of(attempt) if limited else 0
     idle = settings.idle_in_transaction_session_timeout if limited else 0
+    alone = settings.operation_timeout if place is Place.OPERATION else 0
     values = {
         "search_path": settings.search_path,
         "application_name": "neuron_schema",
         "lock_timeout": _milliseconds(lock_timeout),
-        "statement_timeout": _milliseconds(settings.statement_timeout if limited else 0),
+        "statement_timeout": _milliseconds(settings.statement_timeout if limited else alone),
         "idle_in_transaction_session_timeout": _milliseconds(idle),
         "standard_conforming_strings": "on",
         # A host that vanished is noticed in half a minute, not in two hours.

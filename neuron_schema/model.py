@@ -54,11 +54,14 @@ class OwnCommit:
             ``absent`` (run it), ``invalid`` (run ``repair``, then it), ``done`` (leave it) or
             ``different`` (something else has the name). None: simply run it again.
         repair: Statements that clear away what an interrupted attempt left behind.
+        cleanup: A query of one text column whose rows are such statements, where only the catalog
+            knows the names. It is asked before anything else, and after an attempt that failed.
     """
 
     kind: str
     probe: str | None = None
     repair: tuple[str, ...] = ()
+    cleanup: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,9 @@ class MigrationRunner:
         idle_in_transaction_session_timeout: Seconds after which the server ends a step whose
             runner is silent; 0 for no limit.
         transaction_timeout: Seconds a step may take (PostgreSQL 17); 0 for no limit.
+        operation_timeout: Seconds an operation that commits on its own (CREATE INDEX CONCURRENTLY)
+            may take, its waiting for other sessions included; 0 for no limit. Then it is ended,
+            and what it left behind is dropped.
         wait_lock: Seconds after which waiting for another run's end is given up.
         deadline: Seconds after which waiting for other locks and for the server is given up.
         allow_out_of_order: Let pending versions older than the newest applied one run.
@@ -105,6 +108,7 @@ class MigrationRunner:
         statement_timeout: float = 0.0,
         idle_in_transaction_session_timeout: float = 600.0,
         transaction_timeout: float = 0.0,
+        operation_timeout: float = 0.0,
         wait_lock: float = 600.0,
         deadline: float = 900.0,
         allow_out_of_order: bool = False,
@@ -124,6 +128,7 @@ class MigrationRunner:
             statement_timeout=statement_timeout,
             idle_in_transaction_session_timeout=idle_in_transaction_session_timeout,
             transaction_timeout=transaction_timeout,
+            operation_timeout=operation_timeout,
         )
         self._wait_lock = wait_lock
         self._deadline = deadline
@@ -161,6 +166,8 @@ class MigrationRunner:
             StatementFailed: PostgreSQL refused a statement. That version was rolled back, the
                 ones before it stay applied; the error's ``report`` tells.
             LockNotObtained: a lock was not granted until the deadline.
+            OperationTimeout: an operation that commits on its own was not done within
+                ``operation_timeout``.
             ServerUnavailable: the server cannot be reached or used.
         """
         return self.run(*self.plan(Direction.UP, to=to, count=count))

@@ -95,7 +95,7 @@ def _set(step: Step, settings: SessionSettings | None) -> Iterator[str]:
     words = "SET LOCAL" if step.transactional else "SET"
     if settings is not None:
         yield f"{words} search_path = {_search_path(settings.search_path)};"
-        limits = dict.fromkeys(LIMITS, 0.0)
+        limits = dict.fromkeys(LIMITS, 0.0) | {"statement_timeout": settings.operation_timeout}
         if step.transactional:
             limits = {name: getattr(settings, name) for name in LIMITS}
         for name, seconds in limits.items():

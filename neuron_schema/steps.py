@@ -11,15 +11,16 @@ import contextlib
 import functools
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from neuron_schema.connections import fetcher, private_connection, run_transaction
 from neuron_schema.errors import (
     CommitFailed,
+    LockTimeout,
     NeuronSchemaError,
-    OperationUnfinished,
+    OperationTimeout,
     RunLockNotObtained,
     ServerUnsupported,
 )
@@ -36,6 +37,7 @@ from neuron_schema.locking import (
     run_lock_key,
     settings_sql,
 )
+from neuron_schema.operating import Operation, Overdue, ask, execute
 from neuron_schema.quoting import do_block
 from neuron_schema.sessions import Session, ending, holder_of, in_words
 from neuron_schema.watching import StepWatch
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from neuron_schema.history import Fetch
-    from neuron_schema.model import OwnCommit, Step
+    from neuron_schema.model import Step
     from neuron_schema.watching import Told
 
 
@@ -142,7 +144,7 @@ def run_step(step: Step, context: StepContext) -> None:
             if step.transactional:
                 _attempt_transaction(step, context, waits.not_granted)
             else:
-                _attempt_own_commit(step, context)
+                _attempt_own_commit(step, context, waits)
         except UnicodeEncodeError as error:
             raise ServerUnsupported(
                 f"{step.label}: the database's encoding cannot hold {error.object[error.start]!r}",
@@ -262,8 +264,16 @@ class _Waits:
         self._context = context
         self._deadline = Deadline(context.deadline_s)
         self._run_lock: Deadline | None = None
+        self._operation: Deadline | None = None
         self.not_granted = 0
         """Attempts whose statements were not granted a lock."""
+
+    def operation_ends(self) -> Deadline | None:
+        """Return when the operation's time is over, counted from the first call on."""
+        limit_s = self._context.settings.operation_timeout
+        if self._operation is None and limit_s:
+            self._operation = Deadline(limit_s)
+        return self._operation
 
     def after(self, failed: AttemptFailed) -> None:
         """Sleep until the next attempt.
@@ -335,90 +345,61 @@ def _holder(context: StepContext) -> Session | None:
     return None
 
 
-def _attempt_own_commit(step: Step, context: StepContext) -> None:
+def _attempt_own_commit(step: Step, context: StepContext, waits: _Waits) -> None:
     """Hold the run lock on one connection, and operate on another.
 
     The one that holds it stays without a snapshot and without a lock on any table, for which
     CONCURRENTLY would wait.
     """
-    statement = step.statements[0]
-    assert statement.own_commit is not None  # noqa: S101 - the step is not transactional
     with (
         private_connection(context.direct) as guardian,
         private_connection(context.direct) as worker,
     ):
         guardian.autocommit = False
         guardian.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        _execute(guardian, context.set_session(Place.GUARDIAN))
-        _execute(guardian, do_block(context.guard))
+        execute(guardian, context.set_session(Place.GUARDIAN))
+        execute(guardian, do_block(context.guard))
         key = operation_lock_key(context.look.table)
-        if not _ask(worker, f"SELECT pg_catalog.pg_try_advisory_lock({key})"):
+        if not ask(worker, f"SELECT pg_catalog.pg_try_advisory_lock({key})"):
             raise OperationRunning(holder_of(fetcher(worker), key))
-        _execute(worker, context.set_session(Place.OPERATION))
-        _execute(worker, do_block(context.premise))
+        execute(worker, context.set_session(Place.OPERATION))
+        execute(worker, do_block(context.premise))
         with _watched(context, context.direct) as begun:
             if begun is not None:
                 begun(worker.info.backend_pid)
-            _operate(worker, statement.sql, statement.own_commit, step)
+            try:
+                Operation(worker, step, waits.operation_ends()).run()
+            except Overdue as overdue:
+                raise _overdue_error(overdue, step, context) from None
         for sql in context.record(step):
-            _execute(guardian, sql)
-        if _execute(guardian, "COMMIT").statusmessage != "COMMIT":
+            execute(guardian, sql)
+        if execute(guardian, "COMMIT").statusmessage != "COMMIT":
             raise CommitFailed(
                 f"{step.label}: COMMIT was not answered with COMMIT", where=step.path
             )
 
 
-def _execute(connection: psycopg.Connection[Any], sql: str) -> psycopg.Cursor[Any]:
-    """Run one statement.
-
-    Raises:
-        AttemptFailed: it failed.
-    """
-    try:
-        return connection.execute(sql.encode(connection.info.encoding))
-    except psycopg.Error as error:
-        raise AttemptFailed(error, sql=sql, lost=connection.closed) from None
-
-
-def _ask(connection: psycopg.Connection[Any], sql: str) -> Any:
-    """Return the first column of the first row."""
-    return _execute(connection, sql).fetchall()[0][0]
-
-
-def _operate(worker: psycopg.Connection[Any], sql: str, own: OwnCommit, step: Step) -> None:
-    """Bring the operation to its end from whatever an earlier attempt left."""
-    state = _probe(worker, own)
-    if state == "invalid":
-        _repair(worker, own)
-        state = _probe(worker, own)
-    if state == "different":
-        raise OperationUnfinished(
-            f"{step.label}: {own.kind}: something else has that name already",
+def _overdue_error(
+    overdue: Overdue, step: Step, context: StepContext
+) -> LockTimeout | OperationTimeout:
+    """Return the error for an operation whose time was over: what it waited for, if it did."""
+    own = step.statements[0].own_commit
+    text = (
+        f"{step.label}: {own.kind if own else ''} was not done within "
+        f"{context.settings.operation_timeout:g} s (operation_timeout)"
+    )
+    if overdue.state is None:
+        text += "; what it left behind could not be cleared away, the next run does that first"
+    blockers = context.watch.lately()
+    if blockers:
+        return LockTimeout(
+            f"{text}; blocked by {in_words(blockers)}",
             where=step.path,
-            remedy="drop or rename what is there, or give the new one another name",
+            remedy=f"end the blocking session ({ending(blockers)}) or run again when it is done",
         )
-    if state == "done":
-        return
-    try:
-        _execute(worker, sql)
-    except AttemptFailed:
-        # A failed build leaves an invalid index that costs every write and serves no read.
-        with contextlib.suppress(AttemptFailed):
-            if not worker.closed and _probe(worker, own) == "invalid":
-                _repair(worker, own)
-        raise
-    if own.probe is not None and _probe(worker, own) != "done":
-        raise OperationUnfinished(
-            f"{step.label}: {own.kind} ended, but what it was to make is not there",
-            where=step.path,
-            remedy="run again: what is left behind will be repaired",
-        )
-
-
-def _probe(worker: psycopg.Connection[Any], own: OwnCommit) -> str:
-    return "absent" if own.probe is None else str(_ask(worker, own.probe))
-
-
-def _repair(worker: psycopg.Connection[Any], own: OwnCommit) -> None:
-    for sql in own.repair:
-        _execute(worker, sql)
+    return OperationTimeout(
+        text,
+        where=step.path,
+        remedy="give it more time (operation_timeout in [tool.neuron_schema], 0 for no limit), "
+        "and run again",
+    )

@@ -197,6 +197,7 @@ class Invocation:
             statement_timeout=settings.statement_timeout,
             idle_in_transaction_session_timeout=settings.idle_in_transaction_session_timeout,
             transaction_timeout=settings.transaction_timeout,
+            operation_timeout=settings.operation_timeout,
         )
 
     def session_values(self, look: Look, step: Step) -> dict[str, str]:
@@ -236,6 +237,7 @@ class Invocation:
                 statement_timeout=settings.statement_timeout,
                 idle_in_transaction_session_timeout=settings.idle_in_transaction_session_timeout,
                 transaction_timeout=settings.transaction_timeout,
+                operation_timeout=settings.operation_timeout,
                 wait_lock=settings.wait_lock,
                 deadline=settings.deadline,
                 direct_engine=engines[1],
