@@ -52,9 +52,9 @@ class Gate:
         """Let what waits go on."""
         self._connection.execute("SELECT pg_advisory_unlock_all()")
 
-    def wait(self) -> int:
+    def wait(self, *, limit_s: float = 30) -> int:
         """Return the process of a build once it stands at the gate."""
-        wait_for(lambda: scalar(self._connection, _WAITING))
+        wait_for(lambda: scalar(self._connection, _WAITING), limit_s=limit_s)
         return int(scalar(self._connection, _WAITING))
 
 
