@@ -7,19 +7,19 @@ import psycopg
 from tests.runs import scalar, wait_for
 
 _KEY = 7707
-ROWS = 3000
-"""The table has a few dozen blocks; the gate is at its middle row."""
+_ROWS = 3000  # a few dozen blocks
 
 
-def gated_table(connection: psycopg.Connection) -> None:
+def gated_table(connection: psycopg.Connection, rows: int = _ROWS) -> None:
     """Make ``gated (n int, filler text)`` and the function ``gate(n)``, for an index on it.
 
+    The gate is at its middle row.
     The function is called immutable so that an index may use it. It asks again and again, because
     a wait for the lock would fall under lock_timeout.
     """
     connection.execute(
         "CREATE FUNCTION gate(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN\n"
-        f"  IF n = {ROWS // 2} THEN\n"
+        f"  IF n = {rows // 2} THEN\n"
         f"    WHILE NOT pg_catalog.pg_try_advisory_lock_shared({_KEY}) LOOP\n"
         "      PERFORM pg_catalog.pg_sleep(0.01);\n"
         "    END LOOP;\n"
@@ -27,7 +27,7 @@ def gated_table(connection: psycopg.Connection) -> None:
         "  END IF;\n"
         "  RETURN n;\nEND$$;"
         "CREATE TABLE gated (n int, filler text);"
-        f"INSERT INTO gated SELECT g, repeat('x', 100) FROM generate_series(1, {ROWS}) g"
+        f"INSERT INTO gated SELECT g, repeat('x', 100) FROM generate_series(1, {rows}) g"
     )
 
 
