@@ -135,10 +135,15 @@ class Invocation:
             ConnectionFailed, PrivilegeMissing: as for ``look``.
         """
         from neuron_schema.cli.connecting import look_at
-        from neuron_schema.leftovers import LEFTOVERS_SQL, leftovers
+        from neuron_schema.leftovers import leftovers, leftovers_sql
 
-        patience = self.settings.deadline
-        look, rows = look_at(address, self.table, patience_s=patience, beside=LEFTOVERS_SQL)
+        schemas: Sequence[str] = ()
+        if self.settings.search_path is not None:
+            from neuron_schema.script import names_of
+
+            schemas = names_of(self.settings.search_path) or ()
+        patience, beside = self.settings.deadline, leftovers_sql(schemas)
+        look, rows = look_at(address, self.table, patience_s=patience, beside=beside)
         return look, leftovers(rows)
 
     def plan(

@@ -299,6 +299,19 @@ def test_status_names_what_an_interrupted_build_left_behind(
     assert cli.quick("status", "--json").json["leftovers"] == []
 
 
+def test_status_looks_where_the_steps_look(cli: Command, connection: psycopg.Connection) -> None:
+    """The setting ``search_path`` says in which schemas the versions work."""
+    (cli.directory / "versions").mkdir()
+    connection.execute(
+        "CREATE SCHEMA app CREATE TABLE t (n int); INSERT INTO app.t VALUES (1), (1)"
+    )
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute("CREATE UNIQUE INDEX CONCURRENTLY i ON app.t (n)")
+    assert cli.quick("status").err.count("invalid index") == 0
+    settings(cli, "search_path = '\"$user\", App'")
+    assert "invalid index: app.i of t" in cli.quick("status").err
+
+
 def test_what_the_server_lacks_is_exit_7(
     cli: Command, connection: psycopg.Connection, address: URL
 ) -> None:
