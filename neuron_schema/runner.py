@@ -83,11 +83,11 @@ class MigrationRunner:
         deadline: Seconds after which waiting for other locks and for the server is given up.
         allow_out_of_order: Let pending versions older than the newest applied one run.
         direct_engine: An engine past a pooler, for operations that commit on their own.
-        listeners: Called with every event of a run, one at a time and in order: ``StepProgress``,
-            and ``StepWaiting`` of a step at work, from a thread of the run's own, all others from
-            the thread that runs. None of a step's comes after its ``StepEnded``. What a listener
-            raises ends the run; from the run's own thread only when the step at work has ended,
-            and no listener hears of progress until then.
+        listeners: Called with every event of a run, one at a time and in order, none of a step's
+            after its ``StepEnded``. A step at work is told of (``StepProgress``, and
+            ``StepWaiting`` for whom it waits) from a second thread; all else from the thread that
+            runs. What a listener raises ends the run: at once, or from the second thread when the
+            step at work has ended; until then nothing more is told of it.
         cache_directory: Where checksums of unchanged files are remembered; None for nowhere.
 
     Raises:

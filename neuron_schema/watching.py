@@ -116,7 +116,6 @@ class StepWatch:
         """Raise what a listener raised in the watch's thread, if one did, once."""
         failure, self._failure = self._failure, None
         if failure is not None:
-            self._told = None
             raise failure
 
     def __enter__(self) -> StepWatch:
