@@ -53,7 +53,7 @@ class Writer(threading.Thread):
     """
 
     def __init__(self, dsn: str, number: int, stop: threading.Event) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         self._dsn = dsn
         self._number = number
         self._halt = stop

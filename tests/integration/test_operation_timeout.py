@@ -131,7 +131,7 @@ def test_all_attempts_of_an_operation_share_its_time(
                     session.execute("SELECT pg_terminate_backend(%s)", (gate.wait(limit_s=1),))
 
     dsn = libpq(database)
-    thread = threading.Thread(target=disturb)
+    thread = threading.Thread(target=disturb, daemon=True)
     thread.start()
     try:
         with pytest.raises(OperationTimeout):
@@ -158,7 +158,7 @@ def test_a_detach_that_was_cancelled_is_finished_and_recorded(
     )
     with psycopg.connect(libpq(database)) as reader:
         reader.execute("SELECT FROM whole")
-        thread = threading.Thread(target=MigrationRunner(engine, tmp_path).up)
+        thread = threading.Thread(target=MigrationRunner(engine, tmp_path).up, daemon=True)
         thread.start()
         wait_for(lambda: scalar(observer, "SELECT inhdetachpending FROM pg_inherits"))
         cancelled = (
