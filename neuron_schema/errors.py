@@ -12,6 +12,7 @@
     ├── CommitFailed                   exit 1   NS102
     ├── OperationUnfinished            exit 1   NS103
     ├── TransactionEnded               exit 1   NS104
+    ├── OperationTimeout               exit 1   NS105
     ├── InternalError                  exit 1   NS199
     ├── VersionsPending                exit 3   NS301
     ├── HistoryConflict                exit 4   NS400
@@ -150,6 +151,12 @@ class TransactionEnded(NeuronSchemaError):
     """A statement ended its version's transaction, so that a part of it is committed."""
 
     code = "NS104"
+
+
+class OperationTimeout(NeuronSchemaError):
+    """An operation that commits on its own was not done within ``operation_timeout``."""
+
+    code = "NS105"
 
 
 class InternalError(NeuronSchemaError):

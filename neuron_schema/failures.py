@@ -23,13 +23,14 @@ from neuron_schema.errors import (
     TransactionEnded,
 )
 from neuron_schema.history import HISTORY_MOVED
-from neuron_schema.locking import RUN_LOCK, TRANSACTION_ENDED, ending
+from neuron_schema.locking import RUN_LOCK, TRANSACTION_ENDED
+from neuron_schema.sessions import ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuron_schema.locking import Session
     from neuron_schema.model import Step
+    from neuron_schema.sessions import Session
 
 _EXCERPT = 200
 

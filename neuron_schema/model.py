@@ -69,11 +69,14 @@ class OwnCommit:
             ``absent`` (run it), ``invalid`` (run ``repair``, then it), ``done`` (leave it) or
             ``different`` (something else has the name). None: simply run it again.
         repair: Statements that clear away what an interrupted attempt left behind.
+        cleanup: A query of one text column whose rows are such statements, where only the catalog
+            knows the names. It is asked before anything else, and after an attempt that failed.
     """
 
     kind: str
     probe: str | None = None
     repair: tuple[str, ...] = ()
+    cleanup: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,16 +333,36 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepWaiting:
-    """A step could not run yet and will be tried again.
+    """A step waits: it could not run yet and will be tried again, or others block it at work.
 
     Attributes:
         reason: A sentence, with the blocking session where it is known.
-        delay_s: Seconds until the next attempt.
+        delay_s: Seconds until the next attempt; 0 where it goes on as soon as it is let.
     """
 
     step: Step
     reason: str
     delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepProgress:
+    """A step that takes long is so far.
+
+    Attributes:
+        phase: What is done now, such as ``building index: loading tuples``.
+        done: How much of it is done; None where nothing is counted. It falls back where a phase
+            begins anew, for the next index or pass.
+        total: How much there is to do; None where that is not known.
+        unit: What is counted: ``blocks``, ``tuples``, ``rows``, ``lockers``, ``indexes``,
+            ``bytes``; "" where nothing is.
+    """
+
+    step: Step
+    phase: str
+    done: int | None = None
+    total: int | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,7 +374,7 @@ class StepEnded:
     total: int
 
 
-Event: TypeAlias = PlanMade | StepStarted | StepWaiting | StepEnded
+Event: TypeAlias = PlanMade | StepStarted | StepWaiting | StepProgress | StepEnded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

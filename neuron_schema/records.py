@@ -123,5 +123,5 @@ def _down(texts: Sequence[str], operation: Any) -> tuple[Statement, ...]:
         return tuple(Statement(sql=sql) for sql in texts)
     # psycopg reads json itself, unless a service has told it not to.
     value = json.loads(operation) if isinstance(operation, str) else operation
-    own = OwnCommit(kind=value["kind"], probe=value["probe"], repair=tuple(value["repair"]))
+    own = OwnCommit(**{**value, "repair": tuple(value["repair"])})
     return (Statement(sql=texts[0], own_commit=own),)

@@ -42,16 +42,18 @@ from neuron_schema.model import (
     Status,
     Step,
     StepEnded,
+    StepProgress,
     StepReport,
     StepStarted,
     StepWaiting,
 )
 from neuron_schema.script import step_sql
+from neuron_schema.sessions import in_words
 from neuron_schema.steps import (
     HistoryMoved,
     StepContext,
-    blocker_watch,
     run_step,
+    step_watch,
     write_aside,
 )
 
@@ -62,7 +64,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from neuron_schema.history import Fetch
-    from neuron_schema.locking import BlockerWatch
+    from neuron_schema.sessions import Session
+    from neuron_schema.stat_progress import Measure
+    from neuron_schema.watching import StepWatch
 
 Listener: TypeAlias = Callable[[Event], None]
 T = TypeVar("T")
@@ -87,12 +91,19 @@ class MigrationRunner:
         idle_in_transaction_session_timeout: Seconds after which the server ends a step whose
             runner is silent; 0 for no limit.
         transaction_timeout: Seconds a step may take (PostgreSQL 17); 0 for no limit.
+        operation_timeout: Seconds an operation that commits on its own (CREATE INDEX CONCURRENTLY)
+            may take, its waiting for other sessions included; 0 for no limit. Then it is ended,
+            and what it left behind is dropped.
         wait_lock: Seconds after which waiting for another run's end is given up.
         deadline: Seconds after which waiting for other locks and for the server is given up.
         allow_out_of_order: Let pending versions older than the newest applied one run.
         log: Write what is run into the log beside the history table.
         direct_engine: An engine past a pooler, for operations that commit on their own.
-        listeners: Called with every event of a run, in order.
+        listeners: Called with every event of a run, one at a time and in order, none of a step's
+            after its ``StepEnded``. A step at work is told of (``StepProgress``, and
+            ``StepWaiting`` for whom it waits) from a second thread; all else from the thread that
+            runs. What a listener raises ends the run: at once, or from the second thread when the
+            step at work has ended; until then nothing more is told of it.
         cache_directory: Where checksums of unchanged files are remembered; None for nowhere.
 
     Raises:
@@ -113,6 +124,7 @@ class MigrationRunner:
         statement_timeout: float = 0.0,
         idle_in_transaction_session_timeout: float = 600.0,
         transaction_timeout: float = 0.0,
+        operation_timeout: float = 0.0,
         wait_lock: float = 600.0,
         deadline: float = 900.0,
         allow_out_of_order: bool = False,
@@ -133,6 +145,7 @@ class MigrationRunner:
             statement_timeout=statement_timeout,
             idle_in_transaction_session_timeout=idle_in_transaction_session_timeout,
             transaction_timeout=transaction_timeout,
+            operation_timeout=operation_timeout,
         )
         self._wait_lock = wait_lock
         self._deadline = deadline
@@ -181,6 +194,8 @@ class MigrationRunner:
             StatementFailed: PostgreSQL refused a statement. That version was rolled back, the
                 ones before it stay applied; the error's ``report`` tells.
             LockNotObtained: a lock was not granted until the deadline.
+            OperationTimeout: an operation that commits on its own was not done within
+                ``operation_timeout``.
             ServerUnavailable: the server cannot be reached or used.
         """
         return self.run(*self.plan(Direction.UP, to=to, count=count))
@@ -306,7 +321,7 @@ class MigrationRunner:
         run = _Run(plan, self._listeners)
         author = log.author(look.facts.application) if self._log else None
         try:
-            with blocker_watch(self._engine, self._session.lock_timeout) as watch:
+            with step_watch(self._session.lock_timeout, run if self._listeners else None) as watch:
                 while True:
                     run.announce()
                     history = _History(look)
@@ -362,7 +377,7 @@ class MigrationRunner:
         run: _Run,
         step: Step,
         history: _History,
-        watch: BlockerWatch,
+        watch: StepWatch,
         author: log.Author | None,
     ) -> None:
         run.started(step)
@@ -382,6 +397,7 @@ class MigrationRunner:
         )
         run_step(step, context)
         run.ended(step.outcome)
+        watch.raise_failure()
 
     def _log_failure(
         self, run: _Run, error: NeuronSchemaError, look: Look, author: log.Author | None
@@ -481,6 +497,23 @@ class _Run:
     def waiting(self, reason: str, delay_s: float) -> None:
         if self._current is not None:
             self._tell(StepWaiting(step=self._current, reason=reason, delay_s=delay_s))
+
+    def blocked(self, sessions: tuple[Session, ...]) -> None:
+        """Tell that the step at work waits for others."""
+        self.waiting(f"blocked by {in_words(sessions)}", 0.0)
+
+    def progressed(self, measure: Measure) -> None:
+        """Tell how far the step at work is."""
+        if self._current is not None:
+            self._tell(
+                StepProgress(
+                    step=self._current,
+                    phase=measure.phase,
+                    done=measure.done,
+                    total=measure.total,
+                    unit=measure.unit,
+                )
+            )
 
     def ended(self, outcome: Outcome, *, confirmed: bool = False) -> None:
         if self._current is None:

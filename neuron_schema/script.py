@@ -95,7 +95,7 @@ def _set(step: Step, settings: SessionSettings | None) -> Iterator[str]:
     words = "SET LOCAL" if step.transactional else "SET"
     if settings is not None:
         yield f"{words} search_path = {_search_path(settings.search_path)};"
-        limits = dict.fromkeys(LIMITS, 0.0)
+        limits = dict.fromkeys(LIMITS, 0.0) | {"statement_timeout": settings.operation_timeout}
         if step.transactional:
             limits = {name: getattr(settings, name) for name in LIMITS}
         for name, seconds in limits.items():
@@ -113,21 +113,28 @@ def _milliseconds(seconds: float) -> str:
     return f"'{round(seconds * 1000)}ms'" if seconds else "0"
 
 
-def _search_path(names: str) -> str:
+def _search_path(path: str) -> str:
     """Return the names as SET takes them: one quoted string would be the name of one schema."""
-    quoted: list[str] = []
+    names = names_of(path)
+    if names is None:
+        # PostgreSQL will refuse it as well, and say why.
+        return path.strip()
+    # PostgreSQL itself shows an empty path as an empty name.
+    return ", ".join(identifier(name) if name else "''" for name in names) or "''"
+
+
+def names_of(path: str) -> list[str] | None:
+    """Return the schemas of a search path, None where PostgreSQL would not read it as one."""
+    names: list[str] = []
     position = 0
-    names = names.strip()
-    while position < len(names):
-        match = _SCHEMA.match(names, position)
+    path = path.strip()
+    while position < len(path):
+        match = _SCHEMA.match(path, position)
         if match is None:
-            # PostgreSQL will refuse it as well, and say why.
-            return names
-        name = _lower(match[2]) if match[1] is None else match[1].replace('""', '"')
-        # PostgreSQL itself shows an empty path as an empty name.
-        quoted.append(identifier(name) if name else "''")
+            return None
+        names.append(_lower(match[2]) if match[1] is None else match[1].replace('""', '"'))
         position = match.end()
-    return ", ".join(quoted) or "''"
+    return names
 
 
 def _lower(name: str) -> str:

@@ -59,6 +59,7 @@ class Settings:
         idle_in_transaction_session_timeout: Seconds after which the server ends a step whose
             runner is silent; 0 for no limit.
         transaction_timeout: Seconds a step may take (PostgreSQL 17); 0 for no limit.
+        operation_timeout: Seconds an operation that commits on its own may take; 0 for no limit.
         wait_lock: Seconds after which waiting for the run lock is given up.
         deadline: Seconds after which waiting for other locks and for servers is given up.
     """
@@ -80,6 +81,7 @@ class Settings:
     statement_timeout: float = 0.0
     idle_in_transaction_session_timeout: float = 600.0
     transaction_timeout: float = 0.0
+    operation_timeout: float = 0.0
     wait_lock: float = 600.0
     deadline: float = 900.0
 
@@ -125,6 +127,7 @@ _LIMITS = (
     "statement_timeout",
     "idle_in_transaction_session_timeout",
     "transaction_timeout",
+    "operation_timeout",
 )
 _WAITS = ("wait_lock", "deadline")
 _SWITCHES = ("protected", "log")

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -19,8 +19,9 @@ from neuron_schema import log
 from neuron_schema.connections import Script, fetcher, private_connection, run_transaction
 from neuron_schema.errors import (
     CommitFailed,
+    LockTimeout,
     NeuronSchemaError,
-    OperationUnfinished,
+    OperationTimeout,
     RunLockNotObtained,
     ServerUnsupported,
 )
@@ -30,21 +31,20 @@ from neuron_schema.locking import (
     LOCK_ATTEMPTS,
     OPEN_BODY,
     STILL_OPEN_BODY,
-    BlockerWatch,
     Deadline,
     Place,
-    Session,
     SessionSettings,
     can_change_session,
-    ending,
     guard_body,
-    holder_of,
     operation_lock_key,
     role_body,
     run_lock_key,
     settings_sql,
 )
+from neuron_schema.operating import Operation, Overdue, ask, execute
 from neuron_schema.quoting import do_block
+from neuron_schema.sessions import Session, ending, holder_of, in_words
+from neuron_schema.watching import StepWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -53,7 +53,8 @@ if TYPE_CHECKING:
 
     from neuron_schema.history import Fetch
     from neuron_schema.log import Author
-    from neuron_schema.model import OwnCommit, Step
+    from neuron_schema.model import Step
+    from neuron_schema.watching import Told
 
 
 class HistoryMoved(Exception):  # noqa: N818 - it never leaves the package
@@ -90,7 +91,7 @@ class StepContext:
         direct: The engine past a pooler, for operations that commit on their own.
         look: The database as it stood when the plan was made, but for ``exists``.
         premise: Plpgsql that raises unless the history is the one that the plan was made for.
-        watch: Sees what a step waits for.
+        watch: Sees what a step waits for, and how far it is.
         author: Who runs, for the log; None where no log is wanted.
         wait_lock_s: Seconds to wait for the run lock.
         deadline_s: Seconds to wait for anything else.
@@ -101,7 +102,7 @@ class StepContext:
     direct: Engine
     look: Look
     premise: str
-    watch: BlockerWatch
+    watch: StepWatch
     settings: SessionSettings
     author: Author | None
     wait_lock_s: float
@@ -171,7 +172,7 @@ def run_step(step: Step, context: StepContext) -> None:
             if step.transactional:
                 _attempt_transaction(step, context, waits.not_granted)
             else:
-                _attempt_own_commit(step, context)
+                _attempt_own_commit(step, context, waits)
         except UnicodeEncodeError as error:
             raise ServerUnsupported(
                 f"{step.label}: the database's encoding cannot hold {error.object[error.start]!r}",
@@ -215,25 +216,49 @@ def _after_failure(
 def _attempt_transaction(step: Step, context: StepContext, attempt: int) -> None:
     script = context.script(step, attempt)
     check = can_change_session(script.statements)
+    with _watched(context, context.engine) as begun:
+        run_transaction(context.engine, script, begun, check_session=check)
+
+
+def step_watch(lock_timeout: float, told: Told | None) -> StepWatch:
+    """Return a watch over the steps of a run.
+
+    Args:
+        lock_timeout: Seconds that a statement waits for a lock at most; 0 for no limit.
+        told: Is told what is seen.
+    """
+    # Most attempts end before that: only one that waits is worth a second connection.
+    return StepWatch(after_s=min(1.0, lock_timeout / 4) or 1.0, told=told)
+
+
+@contextlib.contextmanager
+def _watched(context: StepContext, engine: Engine) -> Iterator[Callable[[int], None] | None]:
+    """Yield what is to be told the backend's process for it to be watched, if it can be.
+
+    Behind a pooler the number that libpq knows is another process's, or nobody's.
+    """
+    watch = context.watch
+    pooled = context.look.facts.through_pooler and engine is context.engine
+    begin = None if pooled else lambda pid: watch.begin(pid, lambda: _watching(engine))
     try:
-        run_transaction(context.engine, script, context.watch.begin, check_session=check)
+        yield begin
     except AttemptFailed as failed:
-        failed.blockers = context.watch.seen
+        failed.blockers = watch.seen
         raise
     finally:
-        context.watch.end()
+        watch.end()
 
 
-def blocker_watch(engine: Engine, lock_timeout: float) -> BlockerWatch:
-    """Return a watch over the steps of a run, on connections made as the engine makes its own."""
-
-    @contextlib.contextmanager
-    def connect() -> Iterator[Fetch]:
-        with private_connection(engine) as raw:
-            yield fetcher(raw)
-
-    # Most attempts end before that: only one that waits is worth a second connection.
-    return BlockerWatch(connect, after_s=min(1.0, lock_timeout / 4) or 1.0)
+@contextlib.contextmanager
+def _watching(engine: Engine) -> Iterator[Fetch]:
+    """Yield a connection for the watch, made as the engine makes its own."""
+    with private_connection(engine) as raw:
+        # A look that is held up by a lock on the catalog ends, so that it is nobody's burden.
+        raw.execute(
+            "SELECT pg_catalog.set_config('application_name', 'neuron_schema watch', false), "
+            "pg_catalog.set_config('statement_timeout', '2s', false)"
+        )
+        yield fetcher(raw)
 
 
 def _creating_tables(failed: AttemptFailed, context: StepContext) -> bool:
@@ -273,7 +298,7 @@ def write_aside(
         raw.transaction(),
     ):
         for sql in (settings_sql(settings, look.facts, Place.TRANSACTION), *statements):
-            _execute(raw, sql)
+            execute(raw, sql)
 
 
 class _Waits:
@@ -286,8 +311,16 @@ class _Waits:
         self._context = context
         self._deadline = Deadline(context.deadline_s)
         self._run_lock: Deadline | None = None
+        self._operation: Deadline | None = None
         self.not_granted = 0
         """Attempts whose statements were not granted a lock."""
+
+    def operation_ends(self) -> Deadline | None:
+        """Return when the operation's time is over, counted from the first call on."""
+        limit_s = self._context.settings.operation_timeout
+        if self._operation is None and limit_s:
+            self._operation = Deadline(limit_s)
+        return self._operation
 
     def after(self, failed: AttemptFailed) -> None:
         """Sleep until the next attempt.
@@ -304,7 +337,7 @@ class _Waits:
             self.not_granted += 1
             reason = failed.error.diag.message_primary or "a lock was not granted"
             if failed.blockers:
-                reason += f", blocked by {_all(failed.blockers)}"
+                reason += f", blocked by {in_words(failed.blockers)}"
             if self.not_granted >= LOCK_ATTEMPTS:
                 raise error from None
         elif failed.cause is Cause.STATEMENT:
@@ -349,10 +382,6 @@ class _Waits:
         time.sleep(delay)
 
 
-def _all(sessions: Iterable[Session]) -> str:
-    return "; ".join(session.text for session in sessions)
-
-
 def _holder(context: StepContext) -> Session | None:
     """Return who holds the run lock, where that can be seen."""
     with (
@@ -363,88 +392,62 @@ def _holder(context: StepContext) -> Session | None:
     return None
 
 
-def _attempt_own_commit(step: Step, context: StepContext) -> None:
+def _attempt_own_commit(step: Step, context: StepContext, waits: _Waits) -> None:
     """Hold the run lock on one connection, and operate on another.
 
     The one that holds it stays without a snapshot and without a lock on any table, for which
     CONCURRENTLY would wait.
     """
-    statement = step.statements[0]
-    assert statement.own_commit is not None  # noqa: S101 - the step is not transactional
     with (
         private_connection(context.direct) as guardian,
         private_connection(context.direct) as worker,
     ):
         guardian.autocommit = False
         guardian.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        _execute(guardian, context.set_session(Place.GUARDIAN))
-        _execute(guardian, do_block(context.guard))
+        execute(guardian, context.set_session(Place.GUARDIAN))
+        execute(guardian, do_block(context.guard))
         key = operation_lock_key(context.look.table)
-        if not _ask(worker, f"SELECT pg_catalog.pg_try_advisory_lock({key})"):
+        if not ask(worker, f"SELECT pg_catalog.pg_try_advisory_lock({key})"):
             raise OperationRunning(holder_of(fetcher(worker), key))
-        _execute(worker, context.set_session(Place.OPERATION))
-        _execute(worker, do_block(context.premise))
-        _operate(worker, statement.sql, statement.own_commit, step)
+        execute(worker, context.set_session(Place.OPERATION))
+        execute(worker, do_block(context.premise))
+        with _watched(context, context.direct) as begun:
+            if begun is not None:
+                begun(worker.info.backend_pid)
+            try:
+                Operation(worker, step, waits.operation_ends()).run()
+            except Overdue as overdue:
+                raise _overdue_error(overdue, step, context) from None
         create, entry = context.log_entry(step)
         for sql in (*context.record(step), *create, *entry):
-            _execute(guardian, sql)
-        if _execute(guardian, "COMMIT").statusmessage != "COMMIT":
+            execute(guardian, sql)
+        if execute(guardian, "COMMIT").statusmessage != "COMMIT":
             raise CommitFailed(
                 f"{step.label}: COMMIT was not answered with COMMIT", where=step.path
             )
 
 
-def _execute(connection: psycopg.Connection[Any], sql: str) -> psycopg.Cursor[Any]:
-    """Run one statement.
-
-    Raises:
-        AttemptFailed: it failed.
-    """
-    try:
-        return connection.execute(sql.encode(connection.info.encoding))
-    except psycopg.Error as error:
-        raise AttemptFailed(error, sql=sql, lost=connection.closed) from None
-
-
-def _ask(connection: psycopg.Connection[Any], sql: str) -> Any:
-    """Return the first column of the first row."""
-    return _execute(connection, sql).fetchall()[0][0]
-
-
-def _operate(worker: psycopg.Connection[Any], sql: str, own: OwnCommit, step: Step) -> None:
-    """Bring the operation to its end from whatever an earlier attempt left."""
-    state = _probe(worker, own)
-    if state == "invalid":
-        _repair(worker, own)
-        state = _probe(worker, own)
-    if state == "different":
-        raise OperationUnfinished(
-            f"{step.label}: {own.kind}: something else has that name already",
+def _overdue_error(
+    overdue: Overdue, step: Step, context: StepContext
+) -> LockTimeout | OperationTimeout:
+    """Return the error for an operation whose time was over: what it waited for, if it did."""
+    own = step.statements[0].own_commit
+    text = (
+        f"{step.label}: {own.kind if own else ''} was not done within "
+        f"{context.settings.operation_timeout:g} s (operation_timeout)"
+    )
+    if overdue.state is None:
+        text += "; what it left behind could not be cleared away, the next run does that first"
+    blockers = context.watch.lately()
+    if blockers:
+        return LockTimeout(
+            f"{text}; blocked by {in_words(blockers)}",
             where=step.path,
-            remedy="drop or rename what is there, or give the new one another name",
+            remedy=f"end the blocking session ({ending(blockers)}) or run again when it is done",
         )
-    if state == "done":
-        return
-    try:
-        _execute(worker, sql)
-    except AttemptFailed:
-        # A failed build leaves an invalid index that costs every write and serves no read.
-        with contextlib.suppress(AttemptFailed):
-            if not worker.closed and _probe(worker, own) == "invalid":
-                _repair(worker, own)
-        raise
-    if own.probe is not None and _probe(worker, own) != "done":
-        raise OperationUnfinished(
-            f"{step.label}: {own.kind} ended, but what it was to make is not there",
-            where=step.path,
-            remedy="run again: what is left behind will be repaired",
-        )
-
-
-def _probe(worker: psycopg.Connection[Any], own: OwnCommit) -> str:
-    return "absent" if own.probe is None else str(_ask(worker, own.probe))
-
-
-def _repair(worker: psycopg.Connection[Any], own: OwnCommit) -> None:
-    for sql in own.repair:
-        _execute(worker, sql)
+    return OperationTimeout(
+        text,
+        where=step.path,
+        remedy="give it more time (operation_timeout in [tool.neuron_schema], 0 for no limit), "
+        "and run again",
+    )

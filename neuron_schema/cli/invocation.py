@@ -139,10 +139,15 @@ class Invocation:
             ConnectionFailed, PrivilegeMissing: as for ``look``.
         """
         from neuron_schema.cli.connecting import look_at
-        from neuron_schema.leftovers import LEFTOVERS_SQL, leftovers
+        from neuron_schema.leftovers import leftovers, leftovers_sql
 
-        patience = self.settings.deadline
-        look, rows = look_at(address, self.table, patience_s=patience, beside=LEFTOVERS_SQL)
+        schemas: Sequence[str] = ()
+        if self.settings.search_path is not None:
+            from neuron_schema.script import names_of
+
+            schemas = names_of(self.settings.search_path) or ()
+        patience, beside = self.settings.deadline, leftovers_sql(schemas)
+        look, rows = look_at(address, self.table, patience_s=patience, beside=beside)
         return look, leftovers(rows)
 
     def log_entries(self, address: Address, look: Look) -> list[LogEntry]:
@@ -248,6 +253,7 @@ class Invocation:
             statement_timeout=settings.statement_timeout,
             idle_in_transaction_session_timeout=settings.idle_in_transaction_session_timeout,
             transaction_timeout=settings.transaction_timeout,
+            operation_timeout=settings.operation_timeout,
         )
 
     def session_values(self, look: Look, step: Step) -> dict[str, str]:
@@ -287,6 +293,7 @@ class Invocation:
                 statement_timeout=settings.statement_timeout,
                 idle_in_transaction_session_timeout=settings.idle_in_transaction_session_timeout,
                 transaction_timeout=settings.transaction_timeout,
+                operation_timeout=settings.operation_timeout,
                 wait_lock=settings.wait_lock,
                 deadline=settings.deadline,
                 log=settings.log,

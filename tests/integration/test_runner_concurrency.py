@@ -16,9 +16,10 @@ from sqlalchemy.pool import NullPool
 from neuron_schema import steps
 from neuron_schema.errors import HistoryConflict, LockTimeout, RunLockNotObtained
 from neuron_schema.history import HistoryTable
-from neuron_schema.locking import holder_of, operation_lock_key, run_lock_key
+from neuron_schema.locking import operation_lock_key, run_lock_key
 from neuron_schema.model import Outcome, StepWaiting
 from neuron_schema.runner import MigrationRunner
+from neuron_schema.sessions import holder_of
 from neuron_schema.steps import _Waits
 from tests.conftest import libpq
 from tests.runs import CONCURRENTLY, applied, leftovers, scalar, wait_for
