@@ -830,6 +830,13 @@ def _maintain(cursor: _Cursor) -> Iterator[Action]:
     yield Action(verb=Verb.BUILD, ref=ref)
 
 
+def _set(cursor: _Cursor) -> Iterator[Action]:
+    """Read SET: some change who does what comes next, and where."""
+    if cursor.names() & {"role", "authorization", "search_path", "schema"}:
+        raise NotUnderstood("SET")
+    return iter(())
+
+
 def _nothing(_cursor: _Cursor) -> Iterator[Action]:
     return iter(())
 
@@ -859,7 +866,7 @@ _STATEMENTS: dict[str, Callable[[_Cursor], Iterator[Action]]] = {
     "grant": _nothing,
     "revoke": _nothing,
     "security": _nothing,
-    "set": _nothing,
+    "set": _set,
     "reset": _nothing,
     "show": _nothing,
     "notify": _nothing,

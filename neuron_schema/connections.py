@@ -68,6 +68,25 @@ def look_through(engine: Engine, table: HistoryTable) -> Look:
     return _read(engine, lambda fetch, pid: look(fetch, table, backend_pid=pid), table.qualified)
 
 
+def ask_apart(engine: Engine, sql: str, *, timeout_s: float) -> list[Any]:
+    """Ask one query that finds names in ``pg_catalog`` alone and ends in time, in one round trip.
+
+    What the session is set to is neither obeyed nor changed: one message is one transaction.
+
+    Raises:
+        PrivilegeMissing: the role may not ask it.
+        ConnectionFailed: the server does not answer.
+        NeuronSchemaError: it failed otherwise.
+    """
+    limit = f"{round(timeout_s * 1000)}ms"
+    script = (
+        "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), "
+        f"pg_catalog.set_config('statement_timeout', '{limit}', true), "
+        f"pg_catalog.set_config('lock_timeout', '{limit}', true);\n{sql}"
+    )
+    return list(_read(engine, lambda fetch, _pid: fetch(script), "the catalog"))
+
+
 def server_identity(engine: Engine) -> tuple[object, ...]:
     """Return what tells an engine's database from every other one.
 
@@ -102,7 +121,17 @@ def _read(engine: Engine, ask: Callable[[Fetch, int], T], what: str) -> T:
 
 
 def _fetch_through(connection: Connection) -> Fetch:
-    return lambda sql: connection.exec_driver_sql(sql).fetchall()
+    def fetch(sql: str) -> Sequence[Any]:
+        result = connection.exec_driver_sql(sql)
+        cursor: Any = result.cursor
+        while cursor.nextset():
+            # Of several statements in one message the last one's rows are asked for.
+            pass
+        rows: list[Any] = cursor.fetchall()
+        result.close()
+        return rows
+
+    return fetch
 
 
 def _pool_exhausted(error: SqlalchemyTimeout) -> ConnectionFailed:

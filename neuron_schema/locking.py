@@ -298,7 +298,7 @@ def holder_of(fetch: Fetch, key: int) -> Session | None:
     """
     unsigned = key & 0xFFFFFFFFFFFFFFFF
     rows = fetch(
-        f"""SELECT {_SESSION} FROM pg_catalog.pg_locks l
+        f"""SELECT {SESSION_COLUMNS} FROM pg_catalog.pg_locks l
   JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
@@ -314,13 +314,13 @@ def blockers_of(fetch: Fetch, pid: int) -> tuple[Session, ...]:
     https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION
     """
     rows = fetch(
-        f"SELECT {_SESSION} FROM pg_catalog.pg_stat_activity a "
+        f"SELECT {SESSION_COLUMNS} FROM pg_catalog.pg_stat_activity a "
         f"WHERE a.pid = ANY (pg_catalog.pg_blocking_pids({pid}))"
     )
     return tuple(map(describe_session, rows))
 
 
-_SESSION = (
+SESSION_COLUMNS = (
     "a.pid, a.usename, a.application_name, pg_catalog.host(a.client_addr), a.state, "
     "EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::float8, "
     "pg_catalog.left(a.query, 200)"

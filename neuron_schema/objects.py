@@ -113,17 +113,19 @@ class Needs:
         touched: Relations that they lock, but for those that they make: nobody else locks them.
         built_on: Tables that they build indexes on, or write anew.
         methods: Access methods of the indexes that they build.
-        extensions: What they create or update, with the version they name; None for the default.
+        extensions: What they create, with the version they name; None for the default.
+        updated: The extensions that they update, likewise.
         schemas: Where they make something, but for those they make; None where it is unqualified.
-        makes_schema: Whether they make a schema.
+        made_schemas: The schemas that they make.
     """
 
     touched: tuple[ObjectRef, ...]
     built_on: tuple[ObjectRef, ...]
     methods: frozenset[str]
     extensions: tuple[tuple[str, str | None], ...]
+    updated: tuple[tuple[str, str | None], ...]
     schemas: tuple[str | None, ...]
-    makes_schema: bool
+    made_schemas: frozenset[str] = frozenset()
     not_understood: tuple[str, ...] = ()
 
 
@@ -135,14 +137,17 @@ def needs(statements: Iterable[Statement]) -> Needs:
     built_on: dict[ObjectRef, None] = {}
     schemas: dict[str | None, None] = {}
     methods: set[str] = set()
-    extensions: list[tuple[str, str | None]] = []
-    made: set[str | None] = {"pg_temp"}
+    extensions: dict[Verb, dict[tuple[str, str | None], None]] = {
+        Verb.CREATE: {},
+        Verb.TOUCH: {},
+    }
+    made = {"pg_temp"}
     for _, action in _read(statements, unclear, untold=False):
         ref, verb = action.ref, action.verb
         if ref is None:
             continue
         if ref.kind is Kind.EXTENSION:
-            extensions += [(ref.name, action.detail)] if verb in _BRINGS else []
+            extensions.get(verb, {})[ref.name, action.detail] = None
         elif ref.kind is Kind.SCHEMA:
             made |= {ref.name} if verb is Verb.CREATE else set()
         elif verb is Verb.BUILD:
@@ -157,14 +162,14 @@ def needs(statements: Iterable[Statement]) -> Needs:
         touched=tuple(touched),
         built_on=tuple(built_on),
         methods=frozenset(methods),
-        extensions=tuple(dict.fromkeys(extensions)),
+        extensions=tuple(extensions[Verb.CREATE]),
+        updated=tuple(extensions[Verb.TOUCH]),
         schemas=tuple(schemas),
-        makes_schema=made != {"pg_temp"},
+        made_schemas=frozenset(made - {"pg_temp"}),
         not_understood=_once(unclear),
     )
 
 
-_BRINGS = (Verb.CREATE, Verb.TOUCH)
 _LOCKING = (Verb.TOUCH, Verb.DROP, Verb.EMPTY, Verb.DELETE)
 _PARTS = frozenset({Kind.COLUMN, Kind.CONSTRAINT, Kind.TRIGGER})
 _IN_SCHEMA = frozenset({Kind.TABLE, Kind.TYPE, Kind.FUNCTION, Kind.VIEW, Kind.SEQUENCE})

@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from neuron_schema import planning
-from neuron_schema.connections import check_engine, look_through, server_identity
+from neuron_schema.connections import ask_apart, check_engine, look_through, server_identity
 from neuron_schema.discovery import VersionSet
 from neuron_schema.errors import (
     ConnectionFailed,
@@ -38,6 +38,7 @@ from neuron_schema.model import (
     StepReport,
     StepStarted,
     StepWaiting,
+    Warned,
 )
 from neuron_schema.script import step_sql
 from neuron_schema.steps import HistoryMoved, StepContext, blocker_watch, run_step
@@ -49,8 +50,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from neuron_schema.locking import BlockerWatch
+    from neuron_schema.preflight_sql import Run as PreflightRun
 
 Listener: TypeAlias = Callable[[Event], None]
+T = TypeVar("T")
+
+_PREFLIGHT_S = 30.0
 
 
 class MigrationRunner:
@@ -75,6 +80,9 @@ class MigrationRunner:
         wait_lock: Seconds after which waiting for another run's end is given up.
         deadline: Seconds after which waiting for other locks and for the server is given up.
         allow_out_of_order: Let pending versions older than the newest applied one run.
+        allow_non_empty: Let the first version run where tables are that no version made.
+        schemas: The schemas whose tables are versions' work; None for the one in which an
+            unqualified name is made.
         direct_engine: An engine past a pooler, for operations that commit on their own.
         listeners: Called with every event of a run, in order.
         cache_directory: Where checksums of unchanged files are remembered; None for nowhere.
@@ -100,6 +108,8 @@ class MigrationRunner:
         wait_lock: float = 600.0,
         deadline: float = 900.0,
         allow_out_of_order: bool = False,
+        allow_non_empty: bool = False,
+        schemas: Sequence[str] | None = None,
         direct_engine: Engine | None = None,
         listeners: Sequence[Listener] = (),
         cache_directory: Path | None = None,
@@ -120,6 +130,8 @@ class MigrationRunner:
         self._wait_lock = wait_lock
         self._deadline = deadline
         self._allow_out_of_order = allow_out_of_order
+        self._allow_non_empty = allow_non_empty
+        self._schemas = tuple(schemas or ())
         self._listeners = tuple(listeners)
 
     def get_status(self) -> list[MigrationStatus]:
@@ -154,6 +166,7 @@ class MigrationRunner:
                 ones before it stay applied; the error's ``report`` tells.
             LockNotObtained: a lock was not granted until the deadline.
             ServerUnavailable: the server cannot be reached or used.
+            NonEmptyDatabase: there are tables, but no history table. Nothing was run.
         """
         return self.run(*self.plan(Direction.UP, to=to, count=count))
 
@@ -237,6 +250,7 @@ class MigrationRunner:
             NeuronSchemaError: what ``up`` and ``down`` raise while they run.
         """
         run = _Run(plan, self._listeners)
+        unchecked = True
         try:
             with blocker_watch(self._engine, self._session.lock_timeout) as watch:
                 while True:
@@ -244,6 +258,9 @@ class MigrationRunner:
                     history = _History(look)
                     try:
                         self._check_direct(run.plan, look)
+                        if unchecked and run.plan.steps:
+                            self._preflight(run, look)
+                            unchecked = False
                         for step in run.plan.steps:
                             self._step(run, step, history, watch)
                             history.done.append(step)
@@ -311,12 +328,52 @@ class MigrationRunner:
                 raise conflict
         return look
 
+    def _preflight(self, run: _Run, look: Look) -> None:
+        """Ask what is in the run's way, before its first write.
+
+        Raises:
+            NeuronSchemaError: what is in its way, all of it.
+        """
+        # It reads every statement, for which whoever has nothing to do need not pay.
+        from neuron_schema.preflight import look_ahead
+
+        found = self._patiently(
+            lambda: look_ahead(
+                lambda sql: ask_apart(self._engine, sql, timeout_s=_PREFLIGHT_S),
+                self._preflight_run(run.plan, look),
+                look.facts,
+                allow_non_empty=self._allow_non_empty,
+                read_only=bool(self._engine.get_execution_options().get("postgresql_readonly")),
+            )
+        )
+        for sentence in found.warnings:
+            run.warn(sentence)
+        found.check()
+
+    def _preflight_run(self, plan: Plan, look: Look) -> PreflightRun:
+        from neuron_schema.objects import needs
+        from neuron_schema.preflight_sql import Run
+
+        return Run(
+            up=plan.direction is Direction.UP,
+            table=look.table,
+            given_schema=self._table.schema is not None,
+            role=self._session.role,
+            search_path=self.session_settings(look).search_path,
+            schemas=self._schemas,
+            needs=needs(statement for step in plan.steps for statement in step.statements),
+        )
+
     def _look_again(self) -> Look:
         """Look, and wait for the server where it has just gone."""
+        return self._patiently(self._look)
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """Ask the server, and wait for it where it does not answer."""
         deadline = Deadline(self._deadline)
         while True:
             try:
-                return self._look()
+                return ask()
             except ConnectionFailed:
                 delay = deadline.delay()
                 if delay is None:
@@ -355,6 +412,11 @@ class _Run:
         self._done: list[StepReport] = []
         self._current: Step | None = None
         self._began = 0.0
+        self._warnings: tuple[str, ...] = ()
+
+    def warn(self, sentence: str) -> None:
+        self._warnings += (sentence,)
+        self._tell(Warned(sentence=sentence))
 
     def announce(self) -> None:
         self._tell(PlanMade(plan=self.plan))
@@ -441,7 +503,7 @@ class _Run:
         return Report(
             direction=self.plan.direction,
             steps=(*self._done, *rest),
-            warnings=self.plan.warnings,
+            warnings=(*self.plan.warnings, *self._warnings),
         )
 
     def _ended(self) -> set[str]:

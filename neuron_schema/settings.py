@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,8 @@ class Settings:
         versions: A directory (absolute) or the name of an importable package.
         history_table: Name of the history table.
         history_schema: Its schema, or None for the session's current schema.
+        schemas: The schemas whose tables are versions' work; () for the one in which an
+            unqualified name is made.
         search_path: Set in every step; None leaves what the session had at connect.
         role: ``SET LOCAL ROLE`` in every step, or None.
         protected: Refuse ``down`` and ``reset``.
@@ -65,12 +67,13 @@ class Settings:
     root: Path
     file: Path | None = None
     environment: str | None = None
-    database: str | None = None
+    database: str | None = field(default=None, repr=False)
     database_origin: str | None = None
-    direct_url: str | None = None
+    direct_url: str | None = field(default=None, repr=False)
     versions: str = "versions"
     history_table: str = "neuron_migrations"
     history_schema: str | None = None
+    schemas: tuple[str, ...] = ()
     search_path: str | None = None
     role: str | None = None
     protected: bool = False
@@ -125,7 +128,7 @@ _LIMITS = (
     "transaction_timeout",
 )
 _WAITS = ("wait_lock", "deadline")
-_KEYS = (*_TEXT, "role", "protected", *_LIMITS, *_WAITS)
+_KEYS = (*_TEXT, "schemas", "role", "protected", *_LIMITS, *_WAITS)
 
 
 def load(
@@ -232,6 +235,9 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     if key == "protected":
         if not isinstance(value, bool):
             why, remedy = "must be true or false", "write it without quotes"
+    elif key == "schemas":
+        value, why = _names(value)
+        remedy = 'write a list of names: schemas = ["app", "audit"]'
     elif key in (*_LIMITS, *_WAITS):
         try:
             value = seconds(value)
@@ -252,6 +258,18 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     if why is not None:
         raise wrong(key, why, file, *below, remedy=remedy)
     return value
+
+
+def _names(value: Any) -> tuple[tuple[str, ...], str | None]:
+    """Return names as the settings hold them, and what is wrong with them."""
+    if not isinstance(value, list) or not value:
+        return (), "must be a list of names"
+    for name in value:
+        if not isinstance(name, str) or not name.strip() or "\0" in name:
+            return (), f"{name!r} is no name"
+        if len(name.encode()) > MAX_IDENTIFIER_BYTES:
+            return (), f"{name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes"
+    return tuple(value), None
 
 
 def _given(key: str, value: str) -> float:

@@ -128,6 +128,23 @@ class Invocation:
         patience = self.settings.deadline if patience_s is None else patience_s
         return look_at(address, self.table, patience_s=patience)[0]
 
+    def look_for_tables(self, address: Address) -> Look:
+        """Look at the database, and warn of what an ``up`` would refuse: tables, but no history.
+
+        Raises:
+            ConnectionFailed, PrivilegeMissing: as for ``look``.
+        """
+        from neuron_schema.cli.connecting import look_at
+        from neuron_schema.preflight import NON_EMPTY_REMEDY, non_empty
+        from neuron_schema.preflight_sql import managed_sql
+
+        settings = self.settings
+        sql = managed_sql(self.table, settings.schemas, settings.search_path)
+        look, tables = look_at(address, self.table, patience_s=settings.deadline, beside=sql)
+        if tables and not look.exists:
+            warn(f"{non_empty(tables)}; `up` refuses that: {NON_EMPTY_REMEDY}")
+        return look
+
     def look_around(self, address: Address) -> tuple[Look, tuple[Leftover, ...]]:
         """Look at the database, and for what interrupted operations left behind.
 
@@ -212,7 +229,9 @@ class Invocation:
         return {**ramp[0], "lock_timeout": " then ".join(lock_timeouts)}
 
     @contextlib.contextmanager
-    def runner(self, address: Address, *listeners: Listener) -> Iterator[MigrationRunner]:
+    def runner(
+        self, address: Address, *listeners: Listener, allow_non_empty: bool = False
+    ) -> Iterator[MigrationRunner]:
         """Yield a runner on an engine of its own, which is disposed of afterwards."""
         from neuron_schema.cli.connecting import engine_for
         from neuron_schema.runner import MigrationRunner
@@ -238,6 +257,8 @@ class Invocation:
                 transaction_timeout=settings.transaction_timeout,
                 wait_lock=settings.wait_lock,
                 deadline=settings.deadline,
+                allow_non_empty=allow_non_empty,
+                schemas=settings.schemas,
                 direct_engine=engines[1],
                 listeners=listeners,
             )

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from neuron_schema.cli.output import is_terminal, note, one_line, paint, show, warn
 from neuron_schema.errors import InternalError
 from neuron_schema.model import (
+    Noticed,
     Outcome,
     Report,
     StepEnded,
     StepReport,
     StepStarted,
     StepWaiting,
+    Warned,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +69,10 @@ class Progress:
                 self.current = None
                 self.done.append(event.report)
                 self._end(event)
+            case Warned():
+                self._beside(lambda: warn(event.sentence))
+            case Noticed():
+                self._beside(lambda: note(f"{event.step.label}: {event.severity}: {event.text}"))
 
     def report(self, plan: Plan, outcome: Outcome = Outcome.FAILED) -> Report:
         """Return what was seen of a run that was broken off.
@@ -115,6 +121,11 @@ class Progress:
         note(sentence)
         if self._bar is not None:
             self._bar.start()
+
+    def _beside(self, tell: Callable[[], None]) -> None:
+        """Tell something on stderr, above the bar."""
+        self._hide_bar()
+        tell()
 
     def _end(self, event: StepEnded) -> None:
         self._hide_bar()

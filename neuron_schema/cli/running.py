@@ -17,6 +17,7 @@ from neuron_schema.cli.options import (
     Environment,
     Json,
     LockTimeout,
+    NonEmpty,
     OutOfOrder,
     Target,
     Verbose,
@@ -40,6 +41,7 @@ def up(
     *,
     count: Count = None,
     allow_out_of_order: OutOfOrder = False,
+    allow_non_empty: NonEmpty = False,
     dry_run: DryRun = False,
     database_url: Database = None,
     direct_url: Direct = None,
@@ -66,7 +68,8 @@ def up(
         ) as call,
         call.database(notices=True) as address,
     ):
-        look = call.look(address)
+        warn_of_tables = dry_run and not allow_non_empty
+        look = call.look_for_tables(address) if warn_of_tables else call.look(address)
         wanted: dict[str, Any] = {
             "to": target,
             "count": count,
@@ -76,7 +79,7 @@ def up(
             print_plan(call, look, Direction.UP, **wanted)
             return
         plan = call.plan(look, Direction.UP, **wanted)
-        _run(call, address, plan, look, verbose=verbose)
+        _run(call, address, plan, look, verbose=verbose, allow_non_empty=allow_non_empty)
 
 
 def down(
@@ -185,7 +188,13 @@ def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
 
 
 def _run(
-    call: Invocation, address: Address, plan: Plan, look: Look, *, verbose: bool = False
+    call: Invocation,
+    address: Address,
+    plan: Plan,
+    look: Look,
+    *,
+    verbose: bool = False,
+    allow_non_empty: bool = False,
 ) -> None:
     """Run a plan, and report its steps however it ends."""
     from neuron_schema.errors import NeuronSchemaError
@@ -200,7 +209,10 @@ def _run(
     session = functools.partial(call.session_values, look) if verbose else None
     progress = Progress(quiet=call.as_json, session=session)
     try:
-        with progress, call.runner(address, progress) as runner:
+        with (
+            progress,
+            call.runner(address, progress, allow_non_empty=allow_non_empty) as runner,
+        ):
             report = runner.run(plan, look)
     except NeuronSchemaError as error:
         if error.report is not None:
@@ -220,7 +232,11 @@ def _run(
 def _put(call: Invocation, report: Report) -> None:
     """Add a run's steps to the JSON object, if there is to be one: it holds all their SQL."""
     if call.as_json:
-        call.put(direction=report.direction.value, steps=report_steps(report))
+        call.put(
+            direction=report.direction.value,
+            steps=report_steps(report),
+            warnings=list(report.warnings),
+        )
 
 
 def _nothing_to_do(plan: Plan, look: Look) -> str:

@@ -1,0 +1,390 @@
+"""What keeps a run from going well, told before its first write, and all of it at once.
+
+``preflight_sql`` asks one query; here the answer is judged. What the role may not see is taken to
+be well: the server itself will say so when it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuron_schema.errors import (
+    ExtensionMissing,
+    HistoryTableMalformed,
+    HistoryTableMisplaced,
+    NeuronSchemaError,
+    NonEmptyDatabase,
+    PreflightFailed,
+    PrivilegeMissing,
+    ReadOnlyServer,
+    SettingsError,
+)
+from neuron_schema.locking import describe_session, ending
+from neuron_schema.preflight_sql import Run, preflight_sql, qualified
+from neuron_schema.quoting import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from neuron_schema.model import ServerFacts
+    from neuron_schema.objects import Needs
+
+_HNSW_SINCE = (0, 5)
+_NAMED = 5
+_CLOCKS_AGREE_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a preflight found.
+
+    Attributes:
+        problems: What keeps the run from beginning.
+        warnings: Sentences about what is odd but goes on.
+    """
+
+    problems: tuple[NeuronSchemaError, ...]
+    warnings: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raise what was found.
+
+        Raises:
+            NeuronSchemaError: the one problem, or all of them as one error.
+        """
+        if len(self.problems) == 1:
+            raise self.problems[0]
+        if self.problems:
+            raise _together(self.problems)
+
+
+def look_ahead(
+    ask: Callable[[str], Sequence[Any]],
+    run: Run,
+    facts: ServerFacts,
+    *,
+    allow_non_empty: bool = False,
+    read_only: bool = False,
+) -> Found:
+    """Ask a database for everything that is in a run's way.
+
+    Args:
+        ask: Runs one query, with nothing but ``pg_catalog`` in the search path.
+        run: What is to be done.
+        facts: What the look at the server told.
+        allow_non_empty: Let tables be there that no history table tells of.
+        read_only: The caller's connections may only read.
+
+    Raises:
+        PrivilegeMissing: the role may not even ask.
+    """
+    (text,) = ask(preflight_sql(run, facts))[0]
+    # From a database without an encoding psycopg returns bytes.
+    answer = json.loads(text if isinstance(text, str) else bytes(text).decode(errors="replace"))
+    if read_only:
+        answer["read_only"] = True
+    problems = [
+        *_about_server(facts, answer),
+        *_about_role(run, facts, answer),
+        *_about_history(run, facts, answer),
+        *_about_extensions(run, facts, answer),
+    ]
+    if run.up and not allow_non_empty:
+        problems += _about_tables(answer["tables"] or [])
+    return Found(problems=tuple(problems), warnings=tuple(_warnings(facts, answer)))
+
+
+def _together(problems: Sequence[NeuronSchemaError]) -> NeuronSchemaError:
+    ordered = sorted(problems, key=lambda problem: (problem.code, problem.message))
+    lines = [f"{len(ordered)} things keep the run from beginning:"]
+    for problem in ordered:
+        lines.append(f"{problem.code}: {problem.message}")
+        lines.append(f"  fix: {problem.remedy}")
+    return PreflightFailed(
+        "\n".join(lines), remedy="mend all of them and run again", problems=ordered
+    )
+
+
+def _about_server(facts: ServerFacts, answer: dict[str, Any]) -> Iterator[NeuronSchemaError]:
+    if facts.in_recovery:
+        yield ReadOnlyServer("the server is a standby", remedy="connect to the primary")
+    elif answer["read_only"]:
+        yield ReadOnlyServer(
+            "the session may only read: default_transaction_read_only is on",
+            remedy="connect to the primary, or unset default_transaction_read_only",
+        )
+
+
+def _about_role(
+    run: Run, facts: ServerFacts, answer: dict[str, Any]
+) -> Iterator[NeuronSchemaError]:
+    role = answer["role"]
+    if role is None:
+        yield SettingsError(
+            f"there is no role {run.role}", remedy="set `role` to one that there is"
+        )
+        return
+    if not role["member"]:
+        yield PrivilegeMissing(
+            f"{facts.user} may not become the role {role['name']}",
+            remedy=f"GRANT {identifier(role['name'])} TO {identifier(facts.user)}",
+        )
+    needs = run.needs
+    if run.up and needs.made_schemas and not role["creates"]:
+        yield PrivilegeMissing(
+            f"role {role['name']} may not create schemas in this database "
+            f"({', '.join(sorted(needs.made_schemas))})",
+            remedy=_grant("CREATE", f"DATABASE {identifier(facts.database)}", role),
+        )
+    yield from _about_schemas(run, facts, answer)
+
+
+def _grant(privileges: str, what: str, role: dict[str, Any]) -> str:
+    return f"GRANT {privileges} ON {what} TO {identifier(role['name'])}"
+
+
+def _about_schemas(
+    run: Run, facts: ServerFacts, answer: dict[str, Any]
+) -> Iterator[NeuronSchemaError]:
+    role = answer["role"]
+    schemas = {name: (usage, create) for name, usage, create in answer["schemas"] or []}
+    home = run.table.schema or ""
+    wanted: dict[str, str] = {}
+    if home not in schemas:
+        yield SettingsError(
+            f"there is no schema {home} for the history table",
+            remedy=f"CREATE SCHEMA {identifier(home)}, or set history_schema to another one",
+        )
+    elif answer["history"] is None and run.up:
+        wanted[home] = "the history table"
+    # What a statement that is not understood does may be to change the role.
+    if not run.needs.not_understood:
+        for name in run.needs.schemas:
+            target = name or _first_usable(run.path(facts), schemas)
+            if target is None and not run.needs.made_schemas:
+                yield PrivilegeMissing(
+                    f"role {role['name']} can use no schema of the search path {run.search_path!r}",
+                    remedy=_grant("USAGE, CREATE", "SCHEMA ...", role) + ", or set search_path",
+                )
+            elif target in schemas:
+                wanted.setdefault(target or "", "what the versions make")
+    for name, what in wanted.items():
+        usage, create = schemas[name]
+        if not (usage and create):
+            yield PrivilegeMissing(
+                f"role {role['name']} may not create in schema {name}, where {what} belongs",
+                remedy=_grant("USAGE, CREATE", f"SCHEMA {identifier(name)}", role),
+            )
+
+
+def _first_usable(path: Sequence[str], schemas: dict[str, tuple[bool, bool]]) -> str | None:
+    return next((name for name in path if name in schemas and schemas[name][0]), None)
+
+
+def _about_history(
+    run: Run, facts: ServerFacts, answer: dict[str, Any]
+) -> Iterator[NeuronSchemaError]:
+    history = answer["history"]
+    name = f"{run.table.schema}.{run.table.name}"
+    twins = [schema for (schema,) in answer["twins"] or []]
+    if twins and history is not None and not run.given_schema:
+        yield HistoryTableMisplaced(
+            f"{run.table.name} stands in schema {run.table.schema} and in {', '.join(twins)}: the "
+            f"search path {facts.search_path!r} alone decides which one counts",
+            remedy="set history_schema in [tool.neuron_schema] to the schema that is meant",
+        )
+    if history is None:
+        return
+    odd = list(_oddities(history))
+    if odd:
+        yield HistoryTableMalformed(
+            f"{name} is not the table that neuron-schema makes: {'; '.join(odd)}",
+            remedy="take that away from the table, or set history_table to another name",
+        )
+    role = answer["role"]
+    write = "INSERT" if run.up else "DELETE"
+    missing = [
+        word
+        for word, has in (("SELECT", history["select"]), (write, history["write"]))
+        if has is False
+    ]
+    if missing:
+        yield PrivilegeMissing(
+            f"role {role['name']} may not {' and '.join(missing)} on {name}",
+            remedy=_grant(
+                f"SELECT, {write}",
+                qualified(run.table.schema or "", run.table.name),
+                role,
+            ),
+        )
+    usage = {name: has for name, has, _ in answer["schemas"] or []}
+    if usage.get(run.table.schema) is False:
+        yield PrivilegeMissing(
+            f"role {role['name']} may not use schema {run.table.schema}, where {name} is",
+            remedy=_grant("USAGE", f"SCHEMA {identifier(run.table.schema or '')}", role),
+        )
+
+
+def _oddities(history: dict[str, Any]) -> Iterator[str]:
+    """Yield what is otherwise than a run makes it."""
+    if history["relkind"] != "r":
+        yield "it is no ordinary table"
+    if history["persistence"] != "p":
+        yield "it is unlogged or temporary, and would be lost with the server"
+    if history["key"] != "version":
+        yield "its primary key is not version"
+    if history["nullable"]:
+        yield f"{history['nullable']} may be null"
+    if history["row_security"]:
+        yield "row security may hide rows of it"
+    for what, names in (
+        ("a trigger", history["triggers"]),
+        ("a rule", history["rules"]),
+        ("a parent or child table", history["relatives"]),
+    ):
+        if names:
+            yield f"it has {what} ({names})"
+
+
+def _about_extensions(
+    run: Run, facts: ServerFacts, answer: dict[str, Any]
+) -> Iterator[NeuronSchemaError]:
+    created = dict(run.needs.extensions)
+    role = answer["role"]
+    for name, installed, version, superuser, trusted, default in answer["extensions"] or []:
+        if name == "vector" and "hnsw" in run.needs.methods:
+            yield from _about_hnsw(run.needs, installed, version, answer)
+        if name not in created or installed is not None:
+            continue
+        if version is None:
+            asked = created[name]
+            yield ExtensionMissing(
+                f"the server has no extension {name}"
+                + (f" of version {asked}; it has {default}" if default and asked else ""),
+                remedy=f"install the package of {name} on the server"
+                + (" (pgvector on Debian: postgresql-<major>-pgvector)" if name == "vector" else "")
+                + "; the embedded server has vector and uuid-ossp only",
+            )
+        elif not _may_create(role, superuser=superuser, trusted=trusted, answer=answer):
+            yield PrivilegeMissing(
+                f"role {role['name']} may not create the extension {name}",
+                remedy=_grant("CREATE", f"DATABASE {identifier(facts.database)}", role)
+                if trusted
+                else f"let a superuser run CREATE EXTENSION {identifier(name)}",
+            )
+
+
+def _may_create(
+    role: dict[str, Any] | None, *, superuser: bool, trusted: bool, answer: dict[str, Any]
+) -> bool:
+    """Whether a role may create an extension, as far as PostgreSQL's own rules tell.
+
+    Hosted services let roles of theirs create more, by rules that cannot be asked.
+    """
+    if role is None or role["superuser"] or answer["managed_service"] or not superuser:
+        return True
+    return bool(trusted and role["creates"])
+
+
+def _about_hnsw(
+    needs: Needs, installed: str | None, version: str | None, answer: dict[str, Any]
+) -> Iterator[NeuronSchemaError]:
+    # IF NOT EXISTS leaves an installed one as it is, whatever version it names.
+    updates = "vector" in dict(needs.updated)
+    found = installed if installed and not updates else version
+    if found is None or not (installed or needs.extensions):
+        if not answer["hnsw"] and not needs.extensions:
+            yield ExtensionMissing(
+                "an index USING hnsw needs the extension vector, which is not there and which no "
+                "version creates",
+                remedy='put CreateExtension("vector", if_not_exists=True) into the version',
+            )
+    elif _numbers(found) < _HNSW_SINCE:
+        yield ExtensionMissing(
+            f"an index USING hnsw needs vector 0.5 or newer; here it is {found}",
+            remedy="install a newer pgvector on the server; if vector is created already, "
+            "ALTER EXTENSION vector UPDATE",
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split(".")
+    return tuple(int(part) for part in parts[:2] if part.isdigit()) or (0,)
+
+
+def _about_tables(tables: Sequence[Sequence[str]]) -> list[NeuronSchemaError]:
+    return [NonEmptyDatabase(non_empty(tables), remedy=NON_EMPTY_REMEDY)] if tables else []
+
+
+NON_EMPTY_REMEDY = (
+    "neuron-schema baseline VERSION, if the versions up to that one made them; "
+    "--allow-non-empty (allow_non_empty=True), if they are somebody else's"
+)
+
+
+def non_empty(tables: Sequence[Sequence[str]]) -> str:
+    """Return what is so where tables are there before any version was applied."""
+    names = ", ".join(f"{schema}.{name}" for schema, name in tables[:_NAMED])
+    more = ", ..." if len(tables) > _NAMED else ""
+    return f"there is no history table, but there are tables: {names}{more}"
+
+
+def _warnings(facts: ServerFacts, answer: dict[str, Any]) -> Iterator[str]:
+    encoding = answer["encoding"]
+    if encoding != "UTF8":
+        yield (
+            f"the encoding of database {facts.database} is {encoding}, not UTF8: it "
+            + (
+                "checks no text at all"
+                if encoding == "SQL_ASCII"
+                else "holds only the letters of that encoding"
+            )
+        )
+    for *row, tables in answer["old"] or []:
+        session = describe_session(row)
+        yield (
+            f"an old transaction holds {tables}, which is to be locked: {session.text}; "
+            f"to end it: {ending([session])}"
+        )
+    yield from _about_disk(answer["disk"])
+
+
+def _about_disk(disk: dict[str, Any]) -> Iterator[str]:
+    size = int(disk["bytes"] or 0)
+    if not size or not disk["directory"] or not _is_here(Path(disk["directory"]), disk["started"]):
+        return
+    place = disk["tablespace"] or disk["directory"]
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError:
+        return
+    if free < size:
+        yield (
+            f"{place} has {_bytes(free)} free, and indexes are to be built on {_bytes(size)} "
+            f"of tables ({disk['tables']})"
+        )
+
+
+def _is_here(directory: Path, started: float) -> bool:
+    """Whether a server's data is on this machine: a path alone may be another machine's too.
+
+    https://www.postgresql.org/docs/current/storage-file-layout.html
+    """
+    try:
+        lines = (directory / "postmaster.pid").read_text(errors="replace").splitlines()
+        return abs(int(lines[2]) - started) < _CLOCKS_AGREE_S
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1024:  # noqa: PLR2004 - as pg_size_pretty counts
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TB"
