@@ -6,7 +6,7 @@ connection is put back when that goes back to the pool.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from neuron_schema.history import Fetch, HistoryTable
+    from neuron_schema.notices import Notices
 
 T = TypeVar("T")
 
@@ -81,8 +82,7 @@ def ask_apart(engine: Engine, sql: str, *, timeout_s: float) -> list[Any]:
     limit = f"{round(timeout_s * 1000)}ms"
     script = (
         "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), "
-        f"pg_catalog.set_config('statement_timeout', '{limit}', true), "
-        f"pg_catalog.set_config('lock_timeout', '{limit}', true);\n{sql}"
+        f"pg_catalog.set_config('statement_timeout', '{limit}', true);\n{sql}"
     )
     return list(_read(engine, lambda fetch, _pid: fetch(script), "the catalog"))
 
@@ -147,6 +147,7 @@ def run_transaction(
     begun: Callable[[int], None] | None = None,
     *,
     check_session: bool = True,
+    notices: Notices | None = None,
 ) -> None:
     """Run statements and COMMIT in one ``engine.begin()`` block, in one round trip.
 
@@ -159,6 +160,7 @@ def run_transaction(
         begun: Told the backend's process before anything is sent.
         check_session: See whether the statements left the session set otherwise, and if so do
             not give the connection back to its pool.
+        notices: Takes what the server says.
 
     Raises:
         AttemptFailed: with the statement that failed; nothing was committed, unless ``lost``.
@@ -169,6 +171,7 @@ def run_transaction(
             engine.begin() as connection,
             _arranged(connection) as raw,
             _discarded_on_failure(connection, raw) as progress,
+            notices.heard(raw) if notices is not None else nullcontext(),
         ):
             if begun is not None:
                 begun(raw.info.backend_pid)

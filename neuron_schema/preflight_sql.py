@@ -174,10 +174,7 @@ def _twins(run: Run, facts: ServerFacts) -> str:
 
 def _tables(run: Run, facts: ServerFacts) -> str:
     """Return SQL for the first user tables, where there is no history table."""
-    if run.schemas:
-        schemas = array(run.schemas)
-    else:
-        schemas = _first_of(array(run.path(facts)))
+    schemas = array(run.schemas) if run.schemas else _first_of(array(run.path(facts)))
     source = user_tables_sql(run.table, schemas)
     return _list("t.schema, t.name", f"({source}) t WHERE NOT EXISTS (SELECT FROM history)")
 

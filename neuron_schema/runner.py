@@ -28,6 +28,7 @@ from neuron_schema.model import (
     Event,
     Migration,
     MigrationStatus,
+    Noticed,
     Outcome,
     Plan,
     PlanMade,
@@ -40,6 +41,7 @@ from neuron_schema.model import (
     StepWaiting,
     Warned,
 )
+from neuron_schema.notices import Notices
 from neuron_schema.script import step_sql
 from neuron_schema.steps import HistoryMoved, StepContext, blocker_watch, run_step
 
@@ -291,6 +293,7 @@ class MigrationRunner:
     def _step(self, run: _Run, step: Step, history: _History, watch: BlockerWatch) -> None:
         run.started(step)
         look = history.look
+        notices = Notices()
         context = StepContext(
             engine=self._engine,
             direct=self._direct or self._engine,
@@ -301,8 +304,12 @@ class MigrationRunner:
             wait_lock_s=self._wait_lock,
             deadline_s=self._deadline,
             waiting=run.waiting,
+            notices=notices,
         )
-        run_step(step, context)
+        try:
+            run_step(step, context)
+        finally:
+            notices.tell(run.noticed)
         run.ended(Outcome.APPLIED if step.direction is Direction.UP else Outcome.ROLLED_BACK)
 
     def _go_on(self, run: _Run, moved: HistoryMoved, history: _History) -> Look:
@@ -428,6 +435,10 @@ class _Run:
     def waiting(self, reason: str, delay_s: float) -> None:
         if self._current is not None:
             self._tell(StepWaiting(step=self._current, reason=reason, delay_s=delay_s))
+
+    def noticed(self, severity: str, text: str) -> None:
+        if self._current is not None:
+            self._tell(Noticed(step=self._current, severity=severity, text=text))
 
     def ended(self, outcome: Outcome, *, confirmed: bool = False) -> None:
         if self._current is None:

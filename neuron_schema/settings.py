@@ -222,7 +222,10 @@ def _checked(table: dict[str, Any], file: Path | None, *below: str) -> dict[str,
                 where=line_of(file, key, *below),
                 remedy=suggest(key, _KEYS) or f"known keys: {', '.join(_KEYS)}",
             )
-    return {key: _value(key, value, file, *below) for key, value in table.items()}
+    return {
+        key: (_names if key == "schemas" else _value)(key, value, file, *below)
+        for key, value in table.items()
+    }
 
 
 def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
@@ -235,9 +238,6 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     if key == "protected":
         if not isinstance(value, bool):
             why, remedy = "must be true or false", "write it without quotes"
-    elif key == "schemas":
-        value, why = _names(value)
-        remedy = 'write a list of names: schemas = ["app", "audit"]'
     elif key in (*_LIMITS, *_WAITS):
         try:
             value = seconds(value)
@@ -260,16 +260,22 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     return value
 
 
-def _names(value: Any) -> tuple[tuple[str, ...], str | None]:
-    """Return names as the settings hold them, and what is wrong with them."""
+def _names(key: str, value: Any, file: Path | None, *below: str) -> tuple[str, ...]:
+    """Return names as the settings hold them.
+
+    Raises:
+        SettingsError: they are no list, or one of them cannot be a name.
+    """
+    remedy = f'write a list of names: {key} = ["app", "audit"]'
     if not isinstance(value, list) or not value:
-        return (), "must be a list of names"
+        raise wrong(key, "must be a list of names", file, *below, remedy=remedy)
     for name in value:
         if not isinstance(name, str) or not name.strip() or "\0" in name:
-            return (), f"{name!r} is no name"
+            raise wrong(key, f"{name!r} is no name", file, *below, remedy=remedy)
         if len(name.encode()) > MAX_IDENTIFIER_BYTES:
-            return (), f"{name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes"
-    return tuple(value), None
+            why = f"{name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes"
+            raise wrong(key, why, file, *below, remedy="choose a shorter name")
+    return tuple(value)
 
 
 def _given(key: str, value: str) -> float:

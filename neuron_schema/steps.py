@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from neuron_schema.history import Fetch
     from neuron_schema.model import OwnCommit, Step
+    from neuron_schema.notices import Notices
 
 
 class HistoryMoved(Exception):  # noqa: N818 - it never leaves the package
@@ -89,6 +90,7 @@ class StepContext:
         wait_lock_s: Seconds to wait for the run lock.
         deadline_s: Seconds to wait for anything else.
         waiting: Told the reason and the seconds of every wait.
+        notices: Takes what the server says while the step runs.
     """
 
     engine: Engine
@@ -100,6 +102,7 @@ class StepContext:
     wait_lock_s: float
     deadline_s: float
     waiting: Callable[[str, float], None]
+    notices: Notices
 
     def set_session(self, place: Place, attempt: int = 0) -> str:
         """Return what sets one of the step's sessions."""
@@ -189,7 +192,11 @@ def _attempt_transaction(step: Step, context: StepContext, attempt: int) -> None
     script = (*context.opening(step, attempt), *authors)
     try:
         run_transaction(
-            context.engine, script, context.watch.begin, check_session=can_change_session(authors)
+            context.engine,
+            script,
+            context.watch.begin,
+            check_session=can_change_session(authors),
+            notices=context.notices,
         )
     except AttemptFailed as failed:
         failed.blockers = context.watch.seen
@@ -329,6 +336,7 @@ def _attempt_own_commit(step: Step, context: StepContext) -> None:
     with (
         private_connection(context.direct) as guardian,
         private_connection(context.direct) as worker,
+        context.notices.heard(worker),
     ):
         guardian.autocommit = False
         guardian.isolation_level = psycopg.IsolationLevel.READ_COMMITTED

@@ -12,7 +12,7 @@ from neuron_schema.errors import ConnectionFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.history import HistoryTable, Look
+    from neuron_schema.history import Fetch, HistoryTable, Look
     from neuron_schema.url import Address
 
 _LEAST_CONNECT_TIMEOUT_S = 2  # libpq's own
@@ -76,6 +76,29 @@ def look_at(
                 remedy="run again; nothing was changed",
             ) from None
         return look, fetch.rows_beside
+
+
+@contextlib.contextmanager
+def bounded(address: Address, *, patience_s: float, limit_s: float) -> Iterator[Fetch]:
+    """Yield what asks a database single queries, each within a time of its own.
+
+    Raises:
+        ConnectionFailed: the server does not answer.
+    """
+    limits = "SELECT " + ", ".join(
+        f"pg_catalog.set_config('{name}', '{limit_s * 1000:.0f}ms', true)"
+        for name in ("statement_timeout", "lock_timeout")
+    )
+    with _connect(address, patience_s) as connection:
+
+        def fetch(sql: str) -> list[Any]:
+            # One message is one transaction, so that the limits end with it.
+            cursor = connection.execute(f"{limits};\n{sql}".encode(connection.info.encoding))
+            cursor.nextset()
+            rows: list[Any] = cursor.fetchall()
+            return rows
+
+        yield fetch
 
 
 class _Fetch:

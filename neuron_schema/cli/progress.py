@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from neuron_schema.cli.output import is_terminal, note, one_line, paint, show, warn
+from neuron_schema.cli.output import is_terminal, note, one_line, paint, quote, show, warn
 from neuron_schema.errors import InternalError
 from neuron_schema.model import (
     Noticed,
@@ -72,7 +72,7 @@ class Progress:
             case Warned():
                 self._beside(lambda: warn(event.sentence))
             case Noticed():
-                self._beside(lambda: note(f"{event.step.label}: {event.severity}: {event.text}"))
+                self._beside(lambda: quote(f"{event.step.label}: {event.severity}: ", event.text))
 
     def report(self, plan: Plan, outcome: Outcome = Outcome.FAILED) -> Report:
         """Return what was seen of a run that was broken off.
@@ -118,7 +118,7 @@ class Progress:
             return
         self._said = key
         self._hide_bar()
-        note(sentence)
+        note(one_line(sentence))
         if self._bar is not None:
             self._bar.start()
 

@@ -25,7 +25,7 @@ from neuron_schema.cli.options import (
     WaitLock,
     Yes,
 )
-from neuron_schema.cli.output import ask, is_terminal, report_steps, say
+from neuron_schema.cli.output import ask, is_terminal, note, one_line, report_steps, say
 from neuron_schema.cli.reading import print_plan
 from neuron_schema.errors import Interrupted
 
@@ -156,12 +156,12 @@ def _roll_back(
             return
         plan = call.plan(look, Direction.DOWN, to=to, count=count)
         if plan.steps:
-            _confirm(call, plan, yes=yes)
+            _confirm(call, address, plan, look, yes=yes)
         _run(call, address, plan, look, verbose=verbose)
 
 
-def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
-    """Ask before rolling back.
+def _confirm(call: Invocation, address: Address, plan: Plan, look: Look, *, yes: bool) -> None:
+    """Ask before rolling back, and say what is lost.
 
     Raises:
         ProtectedDatabase: the settings forbid it, whatever the answer.
@@ -178,13 +178,36 @@ def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
         )
     if yes:
         return
+    lost = _losses(call, address, plan, look)
     if call.as_json or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise ConfirmationNeeded(
-            f"{names} would be rolled back",
+            "\n".join([f"{names} would be rolled back", *(f"lost: {one}" for one in lost)]),
             remedy=f"neuron-schema {call.command} --yes (--dry-run prints the SQL)",
         )
-    if not ask(f"Roll back {names}?"):
+    for sentence in lost:
+        note(one_line(f"lost: {sentence}"))
+    if not ask(one_line(f"Roll back {names}?")):
         raise ConfirmationNeeded("nothing was rolled back", remedy="answer y to go on")
+
+
+def _losses(call: Invocation, address: Address, plan: Plan, look: Look) -> tuple[str, ...]:
+    """Return what a rollback loses; that it cannot be told is no reason not to ask."""
+    import psycopg
+
+    from neuron_schema.cli.connecting import bounded
+    from neuron_schema.errors import ConnectionFailed
+    from neuron_schema.losses import LIMIT_S, sentences
+    from neuron_schema.objects import dropped
+    from neuron_schema.preflight_sql import schemas_of_path
+
+    losses = dropped(statement for step in plan.steps for statement in step.statements)
+    settings = call.session_settings(look)
+    path = schemas_of_path(settings.search_path, settings.role or look.facts.user)
+    try:
+        with bounded(address, patience_s=call.settings.deadline, limit_s=LIMIT_S) as fetch:
+            return sentences(fetch, losses, path)
+    except (psycopg.Error, ConnectionFailed) as error:
+        return (f"nobody knows what: {' '.join(str(error).split())}",)
 
 
 def _run(
