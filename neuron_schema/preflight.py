@@ -7,13 +7,10 @@ be well: the server itself will say so when it is not.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuron_schema.errors import (
-    ExtensionMissing,
     HistoryTableMalformed,
     HistoryTableMisplaced,
     NeuronSchemaError,
@@ -23,19 +20,17 @@ from neuron_schema.errors import (
     ReadOnlyServer,
     SettingsError,
 )
-from neuron_schema.locking import describe_session, ending
+from neuron_schema.preflight_extensions import about_extensions, grant
 from neuron_schema.preflight_sql import Run, preflight_sql, qualified
+from neuron_schema.preflight_warnings import warnings
 from neuron_schema.quoting import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from neuron_schema.model import ServerFacts
-    from neuron_schema.objects import Needs
 
-_HNSW_SINCE = (0, 5)
 _NAMED = 5
-_CLOCKS_AGREE_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +86,11 @@ def look_ahead(
         *_about_server(facts, answer),
         *_about_role(run, facts, answer),
         *_about_history(run, facts, answer),
-        *_about_extensions(run, facts, answer),
+        *about_extensions(run, facts, answer),
     ]
     if run.up and not allow_non_empty:
         problems += _about_tables(answer["tables"] or [])
-    return Found(problems=tuple(problems), warnings=tuple(_warnings(facts, answer)))
+    return Found(problems=tuple(problems), warnings=tuple(warnings(facts, answer)))
 
 
 def _together(problems: Sequence[NeuronSchemaError]) -> NeuronSchemaError:
@@ -138,13 +133,9 @@ def _about_role(
         yield PrivilegeMissing(
             f"role {role['name']} may not create schemas in this database "
             f"({', '.join(sorted(needs.made_schemas))})",
-            remedy=_grant("CREATE", f"DATABASE {identifier(facts.database)}", role),
+            remedy=grant("CREATE", f"DATABASE {identifier(facts.database)}", role),
         )
     yield from _about_schemas(run, facts, answer)
-
-
-def _grant(privileges: str, what: str, role: dict[str, Any]) -> str:
-    return f"GRANT {privileges} ON {what} TO {identifier(role['name'])}"
 
 
 def _about_schemas(
@@ -168,7 +159,7 @@ def _about_schemas(
             if target is None and not run.needs.made_schemas:
                 yield PrivilegeMissing(
                     f"role {role['name']} can use no schema of the search path {run.search_path!r}",
-                    remedy=_grant("USAGE, CREATE", "SCHEMA ...", role) + ", or set search_path",
+                    remedy=grant("USAGE, CREATE", "SCHEMA ...", role) + ", or set search_path",
                 )
             elif target in schemas:
                 wanted.setdefault(target or "", "what the versions make")
@@ -177,7 +168,7 @@ def _about_schemas(
         if not (usage and create):
             yield PrivilegeMissing(
                 f"role {role['name']} may not create in schema {name}, where {what} belongs",
-                remedy=_grant("USAGE, CREATE", f"SCHEMA {identifier(name)}", role),
+                remedy=grant("USAGE, CREATE", f"SCHEMA {identifier(name)}", role),
             )
 
 
@@ -215,7 +206,7 @@ def _about_history(
     if missing:
         yield PrivilegeMissing(
             f"role {role['name']} may not {' and '.join(missing)} on {name}",
-            remedy=_grant(
+            remedy=grant(
                 f"SELECT, {write}",
                 qualified(run.table.schema or "", run.table.name),
                 role,
@@ -225,7 +216,7 @@ def _about_history(
     if usage.get(run.table.schema) is False:
         yield PrivilegeMissing(
             f"role {role['name']} may not use schema {run.table.schema}, where {name} is",
-            remedy=_grant("USAGE", f"SCHEMA {identifier(run.table.schema or '')}", role),
+            remedy=grant("USAGE", f"SCHEMA {identifier(run.table.schema or '')}", role),
         )
 
 
@@ -250,72 +241,6 @@ def _oddities(history: dict[str, Any]) -> Iterator[str]:
             yield f"it has {what} ({names})"
 
 
-def _about_extensions(
-    run: Run, facts: ServerFacts, answer: dict[str, Any]
-) -> Iterator[NeuronSchemaError]:
-    created = dict(run.needs.extensions)
-    role = answer["role"]
-    for name, installed, version, superuser, trusted, default in answer["extensions"] or []:
-        if name == "vector" and "hnsw" in run.needs.methods:
-            yield from _about_hnsw(run.needs, installed, version, answer)
-        if name not in created or installed is not None:
-            continue
-        if version is None:
-            asked = created[name]
-            yield ExtensionMissing(
-                f"the server has no extension {name}"
-                + (f" of version {asked}; it has {default}" if default and asked else ""),
-                remedy=f"install the package of {name} on the server"
-                + (" (pgvector on Debian: postgresql-<major>-pgvector)" if name == "vector" else "")
-                + "; the embedded server has vector and uuid-ossp only",
-            )
-        elif not _may_create(role, superuser=superuser, trusted=trusted, answer=answer):
-            yield PrivilegeMissing(
-                f"role {role['name']} may not create the extension {name}",
-                remedy=_grant("CREATE", f"DATABASE {identifier(facts.database)}", role)
-                if trusted
-                else f"let a superuser run CREATE EXTENSION {identifier(name)}",
-            )
-
-
-def _may_create(
-    role: dict[str, Any] | None, *, superuser: bool, trusted: bool, answer: dict[str, Any]
-) -> bool:
-    """Whether a role may create an extension, as far as PostgreSQL's own rules tell.
-
-    Hosted services let roles of theirs create more, by rules that cannot be asked.
-    """
-    if role is None or role["superuser"] or answer["managed_service"] or not superuser:
-        return True
-    return bool(trusted and role["creates"])
-
-
-def _about_hnsw(
-    needs: Needs, installed: str | None, version: str | None, answer: dict[str, Any]
-) -> Iterator[NeuronSchemaError]:
-    # IF NOT EXISTS leaves an installed one as it is, whatever version it names.
-    updates = "vector" in dict(needs.updated)
-    found = installed if installed and not updates else version
-    if found is None or not (installed or needs.extensions):
-        if not answer["hnsw"] and not needs.extensions:
-            yield ExtensionMissing(
-                "an index USING hnsw needs the extension vector, which is not there and which no "
-                "version creates",
-                remedy='put CreateExtension("vector", if_not_exists=True) into the version',
-            )
-    elif _numbers(found) < _HNSW_SINCE:
-        yield ExtensionMissing(
-            f"an index USING hnsw needs vector 0.5 or newer; here it is {found}",
-            remedy="install a newer pgvector on the server; if vector is created already, "
-            "ALTER EXTENSION vector UPDATE",
-        )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    parts = version.split(".")
-    return tuple(int(part) for part in parts[:2] if part.isdigit()) or (0,)
-
-
 def _about_tables(tables: Sequence[Sequence[str]]) -> list[NeuronSchemaError]:
     return [NonEmptyDatabase(non_empty(tables), remedy=NON_EMPTY_REMEDY)] if tables else []
 
@@ -331,60 +256,3 @@ def non_empty(tables: Sequence[Sequence[str]]) -> str:
     names = ", ".join(f"{schema}.{name}" for schema, name in tables[:_NAMED])
     more = ", ..." if len(tables) > _NAMED else ""
     return f"there is no history table, but there are tables: {names}{more}"
-
-
-def _warnings(facts: ServerFacts, answer: dict[str, Any]) -> Iterator[str]:
-    encoding = answer["encoding"]
-    if encoding != "UTF8":
-        yield (
-            f"the encoding of database {facts.database} is {encoding}, not UTF8: it "
-            + (
-                "checks no text at all"
-                if encoding == "SQL_ASCII"
-                else "holds only the letters of that encoding"
-            )
-        )
-    for *row, tables in answer["old"] or []:
-        session = describe_session(row)
-        yield (
-            f"an old transaction holds {tables}, which is to be locked: {session.text}; "
-            f"to end it: {ending([session])}"
-        )
-    yield from _about_disk(answer["disk"])
-
-
-def _about_disk(disk: dict[str, Any]) -> Iterator[str]:
-    size = int(disk["bytes"] or 0)
-    if not size or not disk["directory"] or not _is_here(Path(disk["directory"]), disk["started"]):
-        return
-    place = disk["tablespace"] or disk["directory"]
-    try:
-        free = shutil.disk_usage(place).free
-    except OSError:
-        return
-    if free < size:
-        yield (
-            f"{place} has {_bytes(free)} free, and indexes are to be built on {_bytes(size)} "
-            f"of tables ({disk['tables']})"
-        )
-
-
-def _is_here(directory: Path, started: float) -> bool:
-    """Whether a server's data is on this machine: a path alone may be another machine's too.
-
-    https://www.postgresql.org/docs/current/storage-file-layout.html
-    """
-    try:
-        lines = (directory / "postmaster.pid").read_text(errors="replace").splitlines()
-        return abs(int(lines[2]) - started) < _CLOCKS_AGREE_S
-    except (OSError, ValueError, IndexError):
-        return False
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1024:  # noqa: PLR2004 - as pg_size_pretty counts
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TB"
