@@ -32,7 +32,8 @@ def read_create(cursor: Cursor) -> Iterator[Action]:
         yield UNTOLD
         return
     for action in read(cursor.after()):
-        if action.verb is Verb.CREATE and temporary:
+        in_session = temporary or (action.ref is not None and action.ref.schema == "pg_temp")
+        if action.verb is Verb.CREATE and in_session:
             yield replace(action, detail=TEMPORARY)
         else:
             yield action

@@ -75,9 +75,14 @@ def look_ahead(
         read_only: The caller's connections may only read.
 
     Raises:
-        PrivilegeMissing: the role may not even ask.
+        NeuronSchemaError: what ``ask`` raises, unless it is that the role may not ask.
     """
-    (text,) = ask(preflight_sql(run, facts))[0]
+    try:
+        (text,) = ask(preflight_sql(run, facts))[0]
+    except PrivilegeMissing as error:
+        # Somebody took rights on the catalogs away; what is wrong the server itself will say.
+        sentence = f"what is in the run's way could not be looked for: {error.message}"
+        return Found(problems=(), warnings=(sentence,))
     # From a database without an encoding psycopg returns bytes.
     answer = json.loads(text if isinstance(text, str) else bytes(text).decode(errors="replace"))
     if read_only:

@@ -1,4 +1,4 @@
-"""What is odd about a database, though a run may go on: its encoding, old transactions, the disk."""
+"""What is odd, though a run may go on: a database's encoding, old transactions, the disk."""
 
 from __future__ import annotations
 
