@@ -102,6 +102,7 @@ def test_what_constructs_leave_is_found_afterwards_and_not_before(
 
 
 @pytest.mark.extension("vector")
+@pytest.mark.extension("uuid-ossp")
 def test_the_objects_of_the_neuron_versions_are_found(connection: psycopg.Connection) -> None:
     """Ninety and more of them, all understood; after the way down nothing is expected."""
     versions = VersionSet("neuron_schema.versions")
