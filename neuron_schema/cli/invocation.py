@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuron_schema.cli.ending import BROKEN_PIPE, head, ours, printed
-from neuron_schema.cli.output import error_object, note, print_error, warn
+from neuron_schema.cli.output import error_object, note, one_line, print_error, warn
 from neuron_schema.errors import NeuronSchemaError, SettingsError
 from neuron_schema.settings import Settings, load
 
@@ -273,7 +273,7 @@ class Invocation:
             "user": target.user,
             "embedded": target.embedded,
         }
-        note(f"target: {target}")
+        note(one_line(f"target: {target}"))
 
     def __enter__(self) -> Invocation:
         return self

@@ -92,7 +92,7 @@ class Progress:
     def _tell_session(self, step: Step) -> None:
         if self._session is not None:
             pairs = (f"{name} = {value or repr('')}" for name, value in self._session(step).items())
-            note(f"{step.label}: {', '.join(pairs)}")
+            note(one_line(f"{step.label}: {', '.join(pairs)}"))
 
     def _show_bar(self, event: StepStarted) -> None:
         if self._quiet or not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":

@@ -225,7 +225,7 @@ def _run(
     if not plan.steps:
         call.put(direction=plan.direction.value, steps=[])
         if not call.as_json:
-            say(_nothing_to_do(plan, look))
+            say(one_line(_nothing_to_do(plan, look)))
         return
     from neuron_schema.cli.progress import Progress
 
