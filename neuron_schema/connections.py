@@ -6,7 +6,7 @@ connection is put back when that goes back to the pool.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,12 +21,13 @@ from neuron_schema.locking import session_sql
 from neuron_schema.pipeline import run_script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from psycopg.pq.abc import PGresult
     from sqlalchemy import Connection
 
     from neuron_schema.history import Fetch, HistoryTable
+    from neuron_schema.notices import Notices
 
 T = TypeVar("T")
 
@@ -68,6 +69,24 @@ def look_through(engine: Engine, table: HistoryTable) -> Look:
     return read_through(
         engine, lambda fetch, pid: look(fetch, table, backend_pid=pid), table.qualified
     )
+
+
+def ask_apart(engine: Engine, sql: str, *, timeout_s: float) -> list[Any]:
+    """Ask one query that finds names in ``pg_catalog`` alone and ends in time, in one round trip.
+
+    What the session is set to is neither obeyed nor changed: one message is one transaction.
+
+    Raises:
+        PrivilegeMissing: the role may not ask it.
+        ConnectionFailed: the server does not answer.
+        NeuronSchemaError: it failed otherwise.
+    """
+    limit = f"{round(timeout_s * 1000)}ms"
+    script = (
+        "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), "
+        f"pg_catalog.set_config('statement_timeout', '{limit}', true);\n{sql}"
+    )
+    return list(read_through(engine, lambda fetch, _pid: fetch(script), "the catalog"))
 
 
 def server_identity(engine: Engine) -> tuple[object, ...]:
@@ -114,7 +133,17 @@ def read_through(engine: Engine, ask: Callable[[Fetch, int], T], what: str) -> T
 
 
 def _fetch_through(connection: Connection) -> Fetch:
-    return lambda sql: connection.exec_driver_sql(sql).fetchall()
+    def fetch(sql: str) -> Sequence[Any]:
+        result = connection.exec_driver_sql(sql)
+        cursor: Any = result.cursor
+        while cursor.nextset():
+            # Of several statements in one message the last one's rows are asked for.
+            pass
+        rows: list[Any] = cursor.fetchall()
+        result.close()
+        return rows
+
+    return fetch
 
 
 def _pool_exhausted(error: SqlalchemyTimeout) -> ConnectionFailed:
@@ -147,6 +176,7 @@ def run_transaction(
     begun: Callable[[int], None] | None = None,
     *,
     check_session: bool = True,
+    notices: Notices | None = None,
 ) -> None:
     """Run statements and COMMIT in one ``engine.begin()`` block, in one round trip.
 
@@ -159,6 +189,7 @@ def run_transaction(
         begun: Told the backend's process before anything is sent.
         check_session: See whether the author's statements left the session set otherwise, and if
             so do not give the connection back to its pool.
+        notices: Takes what the server says.
 
     Raises:
         AttemptFailed: with the statement that failed; nothing was committed, unless ``lost``.
@@ -169,6 +200,7 @@ def run_transaction(
             engine.begin() as connection,
             _arranged(connection) as raw,
             _discarded_on_failure(connection, raw) as progress,
+            notices.heard(raw) if notices is not None else nullcontext(),
         ):
             if begun is not None:
                 begun(raw.info.backend_pid)

@@ -30,11 +30,14 @@
     │   ├── EmbeddedMissing                     NS706
     │   ├── EmbeddedFailed                      NS707
     │   ├── ServerUnsupported                   NS708
-    │   └── ReadOnlyServer                      NS709
+    │   ├── ReadOnlyServer                      NS709
+    │   └── PreflightFailed                     NS710
     ├── Refused                        exit 9   NS900
     │   ├── IrreversibleVersion                 NS901
     │   ├── ConfirmationNeeded                  NS902
-    │   └── ProtectedDatabase                   NS903
+    │   ├── ProtectedDatabase                   NS903
+    │   ├── NonEmptyDatabase                    NS904
+    │   └── ObjectsMissing                      NS906
     └── Interrupted                    exit 130 / 143   NS130
 """
 
@@ -43,6 +46,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from neuron_schema.model import Report
 
 
@@ -271,6 +276,30 @@ class ReadOnlyServer(ServerUnavailable):
     code = "NS709"
 
 
+class PreflightFailed(ServerUnavailable):
+    """Several things keep a run from beginning; nothing was run.
+
+    Attributes:
+        problems: An error for each of them. Where all have one exit status, it is this one's too.
+    """
+
+    code = "NS710"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str | None = None,
+        where: str | None = None,
+        problems: Sequence[NeuronSchemaError] = (),
+    ) -> None:
+        super().__init__(message, remedy=remedy, where=where)
+        self.problems = tuple(problems)
+        statuses = {problem.exit_code for problem in problems}
+        if len(statuses) == 1:
+            self.exit_code = statuses.pop()
+
+
 class Refused(NeuronSchemaError):
     """A guard refused; nothing was run."""
 
@@ -294,6 +323,18 @@ class ProtectedDatabase(Refused):
     """The settings mark this database as protected against rollbacks."""
 
     code = "NS903"
+
+
+class NonEmptyDatabase(Refused):
+    """There are tables, but no history table that tells what made them."""
+
+    code = "NS904"
+
+
+class ObjectsMissing(Refused):
+    """What a version makes is not in the database that is said to have it."""
+
+    code = "NS906"
 
 
 class Interrupted(NeuronSchemaError):

@@ -374,7 +374,30 @@ class StepEnded:
     total: int
 
 
-Event: TypeAlias = PlanMade | StepStarted | StepWaiting | StepProgress | StepEnded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """Something is odd, and the run goes on; also in the report's ``warnings``."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """The server said something while a step ran (``RAISE NOTICE``), told when it has ended.
+
+    Attributes:
+        severity: ``NOTICE`` or ``WARNING``, in the server's language.
+        text: Its message; it may hold anything.
+    """
+
+    step: Step
+    severity: str
+    text: str
+
+
+Event: TypeAlias = (
+    PlanMade | StepStarted | StepWaiting | StepProgress | StepEnded | Warned | Noticed
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

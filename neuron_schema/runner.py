@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from neuron_schema import log, planning, records
 from neuron_schema.connections import (
+    ask_apart,
     check_engine,
     look_through,
     read_through,
@@ -34,6 +35,7 @@ from neuron_schema.model import (
     LogEntry,
     Migration,
     MigrationStatus,
+    Noticed,
     Outcome,
     Plan,
     PlanMade,
@@ -46,7 +48,9 @@ from neuron_schema.model import (
     StepReport,
     StepStarted,
     StepWaiting,
+    Warned,
 )
+from neuron_schema.notices import Notices
 from neuron_schema.script import step_sql
 from neuron_schema.sessions import in_words
 from neuron_schema.steps import (
@@ -64,12 +68,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from neuron_schema.history import Fetch
+    from neuron_schema.preflight_sql import Run as PreflightRun
     from neuron_schema.sessions import Session
     from neuron_schema.stat_progress import Measure
     from neuron_schema.watching import StepWatch
 
+
 Listener: TypeAlias = Callable[[Event], None]
 T = TypeVar("T")
+
+_PREFLIGHT_S = 30.0
 
 
 class MigrationRunner:
@@ -98,6 +106,9 @@ class MigrationRunner:
         deadline: Seconds after which waiting for other locks and for the server is given up.
         allow_out_of_order: Let pending versions older than the newest applied one run.
         log: Write what is run into the log beside the history table.
+        allow_non_empty: Let the first version run where tables are that no version made.
+        schemas: The schemas whose tables are versions' work; None for the one in which an
+            unqualified name is made.
         direct_engine: An engine past a pooler, for operations that commit on their own.
         listeners: Called with every event of a run, one at a time and in order, none of a step's
             after its ``StepEnded``. A step at work is told of (``StepProgress``, and
@@ -129,6 +140,8 @@ class MigrationRunner:
         deadline: float = 900.0,
         allow_out_of_order: bool = False,
         log: bool = True,
+        allow_non_empty: bool = False,
+        schemas: Sequence[str] | None = None,
         direct_engine: Engine | None = None,
         listeners: Sequence[Listener] = (),
         cache_directory: Path | None = None,
@@ -151,6 +164,8 @@ class MigrationRunner:
         self._deadline = deadline
         self._allow_out_of_order = allow_out_of_order
         self._log = log
+        self._allow_non_empty = allow_non_empty
+        self._schemas = tuple(schemas or ())
         self._listeners = tuple(listeners)
 
     def get_status(self) -> list[MigrationStatus]:
@@ -197,6 +212,7 @@ class MigrationRunner:
             OperationTimeout: an operation that commits on its own was not done within
                 ``operation_timeout``.
             ServerUnavailable: the server cannot be reached or used.
+            NonEmptyDatabase: there are tables, but no history table. Nothing was run.
         """
         return self.run(*self.plan(Direction.UP, to=to, count=count))
 
@@ -238,6 +254,7 @@ class MigrationRunner:
         Raises:
             TargetError: no such version.
             HistoryConflict: an applied version was modified or is missing.
+            ObjectsMissing: what they make is not there.
             NeuronSchemaError: what ``up`` raises while it runs.
         """
         look = self._look()
@@ -320,6 +337,7 @@ class MigrationRunner:
         """
         run = _Run(plan, self._listeners)
         author = log.author(look.facts.application) if self._log else None
+        unchecked = True
         try:
             with step_watch(self._session.lock_timeout, run if self._listeners else None) as watch:
                 while True:
@@ -327,6 +345,9 @@ class MigrationRunner:
                     history = _History(look)
                     try:
                         self._check_direct(run.plan, look)
+                        if unchecked and run.plan.steps:
+                            self._preflight(run, look)
+                            unchecked = False
                         for step in run.plan.steps:
                             self._step(run, step, history, watch, author)
                             history.done.append(step)
@@ -383,6 +404,7 @@ class MigrationRunner:
         run.started(step)
         look = history.look
         there = bool(history.done)
+        notices = Notices()
         context = StepContext(
             engine=self._engine,
             direct=self._direct or self._engine,
@@ -394,8 +416,12 @@ class MigrationRunner:
             wait_lock_s=self._wait_lock,
             deadline_s=self._deadline,
             waiting=run.waiting,
+            notices=notices,
         )
-        run_step(step, context)
+        try:
+            run_step(step, context)
+        finally:
+            notices.tell(run.noticed)
         run.ended(step.outcome)
         watch.raise_failure()
 
@@ -442,12 +468,61 @@ class MigrationRunner:
                 raise conflict
         return look
 
+    def _preflight(self, run: _Run, look: Look) -> None:
+        """Ask what is in the run's way, before its first write.
+
+        Raises:
+            NeuronSchemaError: what is in its way, all of it.
+        """
+        # It reads every statement, for which whoever has nothing to do need not pay.
+        from neuron_schema.baseline import check_objects
+        from neuron_schema.preflight import look_ahead
+
+        facts, todo = look.facts, self._preflight_run(run.plan, look)
+        found = self._patiently(
+            lambda: look_ahead(
+                self._ask_catalog,
+                todo,
+                facts,
+                allow_non_empty=self._allow_non_empty or run.plan.purpose is not Purpose.RUN,
+                read_only=bool(self._engine.get_execution_options().get("postgresql_readonly")),
+            )
+        )
+        for sentence in found.warnings:
+            run.warn(sentence)
+        found.check()
+        if run.plan.purpose is Purpose.BASELINE:
+            for sentence in check_objects(self._ask_catalog, run.plan, todo.path(facts)):
+                run.warn(sentence)
+
+    def _ask_catalog(self, sql: str) -> list[Any]:
+        return ask_apart(self._engine, sql, timeout_s=_PREFLIGHT_S)
+
+    def _preflight_run(self, plan: Plan, look: Look) -> PreflightRun:
+        from neuron_schema.objects import needs
+        from neuron_schema.preflight_sql import Run
+
+        return Run(
+            up=plan.direction is Direction.UP,
+            table=look.table,
+            given_schema=self._table.schema is not None,
+            role=self._session.role,
+            search_path=self.session_settings(look).search_path,
+            schemas=self._schemas,
+            needs=needs(statement for step in plan.steps for statement in step.runs),
+            log=self._log,
+        )
+
     def _look_again(self) -> Look:
         """Look, and wait for the server where it has just gone."""
+        return self._patiently(self._look)
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """Ask the server, and wait for it where it does not answer."""
         deadline = Deadline(self._deadline)
         while True:
             try:
-                return self._look()
+                return ask()
             except ConnectionFailed:
                 delay = deadline.delay()
                 if delay is None:
@@ -486,6 +561,11 @@ class _Run:
         self._done: list[StepReport] = []
         self._current: Step | None = None
         self._began = 0.0
+        self._warnings: tuple[str, ...] = ()
+
+    def warn(self, sentence: str) -> None:
+        self._warnings += (sentence,)
+        self._tell(Warned(sentence=sentence))
 
     def announce(self) -> None:
         self._tell(PlanMade(plan=self.plan))
@@ -514,6 +594,10 @@ class _Run:
                     unit=measure.unit,
                 )
             )
+
+    def noticed(self, severity: str, text: str) -> None:
+        if self._current is not None:
+            self._tell(Noticed(step=self._current, severity=severity, text=text))
 
     def ended(self, outcome: Outcome, *, confirmed: bool = False) -> None:
         if self._current is None:
@@ -596,7 +680,7 @@ class _Run:
         return Report(
             direction=self.plan.direction,
             steps=(*self._done, *rest),
-            warnings=self.plan.warnings,
+            warnings=(*self.plan.warnings, *self._warnings),
         )
 
     def _ended(self) -> set[str]:

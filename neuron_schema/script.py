@@ -7,12 +7,11 @@ unaltered.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from neuron_schema.history import create_sql, record_sql
 from neuron_schema.model import Direction, ended
-from neuron_schema.quoting import identifier, literal
+from neuron_schema.quoting import identifier, literal, names_of_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 # Without transaction_timeout, which a script for PostgreSQL 16 cannot set.
 LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
-# As PostgreSQL's SplitIdentifierString reads a list of names.
-_SCHEMA = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s,"]+))\s*(?:,|$)')
 
 
 def psql_script(
@@ -115,27 +112,8 @@ def _milliseconds(seconds: float) -> str:
 
 def _search_path(path: str) -> str:
     """Return the names as SET takes them: one quoted string would be the name of one schema."""
-    names = names_of(path)
+    names = names_of_path(path)
     if names is None:
         # PostgreSQL will refuse it as well, and say why.
         return path.strip()
-    # PostgreSQL itself shows an empty path as an empty name.
     return ", ".join(identifier(name) if name else "''" for name in names) or "''"
-
-
-def names_of(path: str) -> list[str] | None:
-    """Return the schemas of a search path, None where PostgreSQL would not read it as one."""
-    names: list[str] = []
-    position = 0
-    path = path.strip()
-    while position < len(path):
-        match = _SCHEMA.match(path, position)
-        if match is None:
-            return None
-        names.append(_lower(match[2]) if match[1] is None else match[1].replace('""', '"'))
-        position = match.end()
-    return names
-
-
-def _lower(name: str) -> str:
-    return "".join(c.lower() if c.isascii() else c for c in name)

@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,8 @@ class Settings:
         versions: A directory (absolute) or the name of an importable package.
         history_table: Name of the history table.
         history_schema: Its schema, or None for the session's current schema.
+        schemas: The schemas whose tables are versions' work; () for the one in which an
+            unqualified name is made.
         search_path: Set in every step; None leaves what the session had at connect.
         role: ``SET LOCAL ROLE`` in every step, or None.
         protected: Refuse ``down`` and ``reset``.
@@ -67,12 +69,13 @@ class Settings:
     root: Path
     file: Path | None = None
     environment: str | None = None
-    database: str | None = None
+    database: str | None = field(default=None, repr=False)
     database_origin: str | None = None
-    direct_url: str | None = None
+    direct_url: str | None = field(default=None, repr=False)
     versions: str = "versions"
     history_table: str = "neuron_migrations"
     history_schema: str | None = None
+    schemas: tuple[str, ...] = ()
     search_path: str | None = None
     role: str | None = None
     protected: bool = False
@@ -131,7 +134,7 @@ _LIMITS = (
 )
 _WAITS = ("wait_lock", "deadline")
 _SWITCHES = ("protected", "log")
-_KEYS = (*_TEXT, "role", *_SWITCHES, *_LIMITS, *_WAITS)
+_KEYS = (*_TEXT, "schemas", "role", *_SWITCHES, *_LIMITS, *_WAITS)
 
 
 def load(
@@ -229,7 +232,10 @@ def _checked(table: dict[str, Any], file: Path | None, *below: str) -> dict[str,
                 where=line_of(file, key, *below),
                 remedy=suggest(key, _KEYS) or f"known keys: {', '.join(_KEYS)}",
             )
-    return {key: _value(key, value, file, *below) for key, value in table.items()}
+    return {
+        key: (_names if key == "schemas" else _value)(key, value, file, *below)
+        for key, value in table.items()
+    }
 
 
 def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
@@ -262,6 +268,24 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     if why is not None:
         raise wrong(key, why, file, *below, remedy=remedy)
     return value
+
+
+def _names(key: str, value: Any, file: Path | None, *below: str) -> tuple[str, ...]:
+    """Return names as the settings hold them.
+
+    Raises:
+        SettingsError: they are no list, or one of them cannot be a name.
+    """
+    remedy = f'write a list of names: {key} = ["app", "audit"]'
+    if not isinstance(value, list) or not value:
+        raise wrong(key, "must be a list of names", file, *below, remedy=remedy)
+    for name in value:
+        if not isinstance(name, str) or not name.strip() or "\0" in name:
+            raise wrong(key, f"{name!r} is no name", file, *below, remedy=remedy)
+        if len(name.encode()) > MAX_IDENTIFIER_BYTES:
+            why = f"{name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes"
+            raise wrong(key, why, file, *below, remedy="choose a shorter name")
+    return tuple(value)
 
 
 def _given(key: str, value: str) -> float:

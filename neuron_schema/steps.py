@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from neuron_schema.history import Fetch
     from neuron_schema.log import Author
     from neuron_schema.model import Step
+    from neuron_schema.notices import Notices
     from neuron_schema.watching import Told
 
 
@@ -96,6 +97,7 @@ class StepContext:
         wait_lock_s: Seconds to wait for the run lock.
         deadline_s: Seconds to wait for anything else.
         waiting: Told the reason and the seconds of every wait.
+        notices: Takes what the server says while the step runs.
     """
 
     engine: Engine
@@ -108,6 +110,7 @@ class StepContext:
     wait_lock_s: float
     deadline_s: float
     waiting: Callable[[str, float], None]
+    notices: Notices
 
     def set_session(self, place: Place, attempt: int = 0) -> str:
         """Return what sets one of the step's sessions."""
@@ -217,7 +220,7 @@ def _attempt_transaction(step: Step, context: StepContext, attempt: int) -> None
     script = context.script(step, attempt)
     check = can_change_session(script.statements)
     with _watched(context, context.engine) as begun:
-        run_transaction(context.engine, script, begun, check_session=check)
+        run_transaction(context.engine, script, begun, check_session=check, notices=context.notices)
 
 
 def step_watch(lock_timeout: float, told: Told | None) -> StepWatch:
@@ -401,6 +404,7 @@ def _attempt_own_commit(step: Step, context: StepContext, waits: _Waits) -> None
     with (
         private_connection(context.direct) as guardian,
         private_connection(context.direct) as worker,
+        context.notices.heard(worker),
     ):
         guardian.autocommit = False
         guardian.isolation_level = psycopg.IsolationLevel.READ_COMMITTED

@@ -104,6 +104,29 @@ def _reading(address: Address, name: str, patience_s: float) -> Iterator[Any]:
             ) from None
 
 
+@contextlib.contextmanager
+def bounded(address: Address, *, patience_s: float, limit_s: float) -> Iterator[Fetch]:
+    """Yield what asks a database single queries, each within a time of its own.
+
+    Raises:
+        ConnectionFailed: the server does not answer.
+    """
+    limits = "SELECT " + ", ".join(
+        f"pg_catalog.set_config('{name}', '{limit_s * 1000:.0f}ms', true)"
+        for name in ("statement_timeout", "lock_timeout")
+    )
+    with _connect(address, patience_s) as connection:
+
+        def fetch(sql: str) -> list[Any]:
+            # One message is one transaction, so that the limits end with it.
+            cursor = connection.execute(f"{limits};\n{sql}".encode(connection.info.encoding))
+            cursor.nextset()
+            rows: list[Any] = cursor.fetchall()
+            return rows
+
+        yield fetch
+
+
 class _Fetch:
     """Runs one SQL text after the other and returns its rows, the first with a second beside it."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuron_schema.cli.ending import BROKEN_PIPE, head, ours, printed
-from neuron_schema.cli.output import error_object, note, print_error, warn
+from neuron_schema.cli.output import error_object, note, one_line, print_error, warn
 from neuron_schema.errors import HistoryConflict, NeuronSchemaError, SettingsError
 from neuron_schema.settings import Settings, load
 
@@ -132,6 +132,23 @@ class Invocation:
         patience = self.settings.deadline if patience_s is None else patience_s
         return look_at(address, self.table, patience_s=patience)[0]
 
+    def look_for_tables(self, address: Address) -> Look:
+        """Look at the database, and warn of what an ``up`` would refuse: tables, but no history.
+
+        Raises:
+            ConnectionFailed, PrivilegeMissing: as for ``look``.
+        """
+        from neuron_schema.cli.connecting import look_at
+        from neuron_schema.preflight import NON_EMPTY_REMEDY, non_empty
+        from neuron_schema.preflight_sql import managed_sql
+
+        settings = self.settings
+        sql = managed_sql(self.table, settings.schemas, settings.search_path)
+        look, tables = look_at(address, self.table, patience_s=settings.deadline, beside=sql)
+        if tables and not look.exists:
+            warn(f"{non_empty(tables)}; `up` refuses that: {NON_EMPTY_REMEDY}")
+        return look
+
     def look_around(self, address: Address) -> tuple[Look, tuple[Leftover, ...]]:
         """Look at the database, and for what interrupted operations left behind.
 
@@ -143,9 +160,9 @@ class Invocation:
 
         schemas: Sequence[str] = ()
         if self.settings.search_path is not None:
-            from neuron_schema.script import names_of
+            from neuron_schema.quoting import names_of_path
 
-            schemas = names_of(self.settings.search_path) or ()
+            schemas = names_of_path(self.settings.search_path) or ()
         patience, beside = self.settings.deadline, leftovers_sql(schemas)
         look, rows = look_at(address, self.table, patience_s=patience, beside=beside)
         return look, leftovers(rows)
@@ -269,7 +286,9 @@ class Invocation:
         return {**ramp[0], "lock_timeout": " then ".join(lock_timeouts)}
 
     @contextlib.contextmanager
-    def runner(self, address: Address, *listeners: Listener) -> Iterator[MigrationRunner]:
+    def runner(
+        self, address: Address, *listeners: Listener, allow_non_empty: bool = False
+    ) -> Iterator[MigrationRunner]:
         """Yield a runner on an engine of its own, which is disposed of afterwards."""
         from neuron_schema.cli.connecting import engine_for
         from neuron_schema.runner import MigrationRunner
@@ -297,6 +316,8 @@ class Invocation:
                 wait_lock=settings.wait_lock,
                 deadline=settings.deadline,
                 log=settings.log,
+                allow_non_empty=allow_non_empty,
+                schemas=settings.schemas,
                 direct_engine=engines[1],
                 listeners=listeners,
             )
@@ -311,7 +332,7 @@ class Invocation:
             "user": target.user,
             "embedded": target.embedded,
         }
-        note(f"target: {target}")
+        note(one_line(f"target: {target}"))
 
     def __enter__(self) -> Invocation:
         return self

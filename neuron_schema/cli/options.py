@@ -58,6 +58,10 @@ OutOfOrder = Annotated[
     bool,
     typer.Option("--allow-out-of-order", help="Apply versions older than the newest applied."),
 ]
+NonEmpty = Annotated[
+    bool,
+    typer.Option("--allow-non-empty", help="Begin in a database with tables of somebody else's."),
+]
 WaitLock = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--wait-lock", metavar="DURATION", help="Wait so long for another run's end."),

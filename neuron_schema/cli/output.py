@@ -88,6 +88,11 @@ def note_text(text: str) -> None:
     _aside(text)
 
 
+def quote(head: str, text: str) -> None:
+    """Print what somebody else said to stderr; its further lines are set off from ours."""
+    _aside(one_line(head) + _indented(text))
+
+
 def ask(question: str) -> bool:
     """Ask on the terminal; everything but yes is no, the end of the input too."""
     sys.stderr.write(f"{safe(question)} [y/N] ")

@@ -8,10 +8,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from neuron_schema.cli.output import is_terminal, note, one_line, paint, show, warn
+from neuron_schema.cli.output import is_terminal, note, one_line, paint, quote, show, warn
 from neuron_schema.cli.pace import Pace
 from neuron_schema.errors import InternalError
 from neuron_schema.model import (
+    Noticed,
     Outcome,
     Report,
     StepEnded,
@@ -19,6 +20,7 @@ from neuron_schema.model import (
     StepReport,
     StepStarted,
     StepWaiting,
+    Warned,
 )
 
 if TYPE_CHECKING:
@@ -78,6 +80,10 @@ class Progress:
                 self.current = None
                 self.done.append(event.report)
                 self._end(event)
+            case Warned():
+                self._beside(lambda: warn(event.sentence))
+            case Noticed():
+                self._beside(lambda: quote(f"{event.step.label}: {event.severity}: ", event.text))
 
     def report(self, plan: Plan, outcome: Outcome = Outcome.FAILED) -> Report:
         """Return what was seen of a run that was broken off.
@@ -97,7 +103,7 @@ class Progress:
     def _tell_session(self, step: Step) -> None:
         if self._session is not None:
             pairs = (f"{name} = {value or repr('')}" for name, value in self._session(step).items())
-            note(f"{step.label}: {', '.join(pairs)}")
+            note(one_line(f"{step.label}: {', '.join(pairs)}"))
 
     def _show_bars(self, event: StepStarted) -> None:
         if self._quiet or not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
@@ -125,9 +131,14 @@ class Progress:
             return
         self._said = key
         self._hide_bars()
-        note(sentence)
+        note(one_line(sentence))
         if self._bars is not None:
             self._bars.show()
+
+    def _beside(self, tell: Callable[[], None]) -> None:
+        """Tell something on stderr, above the bar."""
+        self._hide_bars()
+        tell()
 
     def _end(self, event: StepEnded) -> None:
         self._hide_bars()

@@ -107,10 +107,11 @@ def plan(
                 remedy="neuron-schema plan [up|down] [TARGET]",
             )
         with call.database() as address:
+            up = direction == Direction.UP.value
             print_plan(
                 call,
                 address,
-                call.look(address),
+                call.look_for_tables(address) if up else call.look(address),
                 Direction(direction),
                 to=target,
                 count=count,

@@ -186,10 +186,10 @@ def test_a_lock_that_is_not_granted_is_exit_6(
 ) -> None:
     """The error names the session in the way; nothing is changed."""
     settings(cli, 'lock_timeout = "100ms"', 'deadline = "500ms"')
-    connection.execute("CREATE TABLE busy ()")
-    write_version(cli.directory / "versions", "001_a", up=["ALTER TABLE busy ADD COLUMN a int"])
+    connection.execute("CREATE SCHEMA app CREATE TABLE busy ()")
+    write_version(cli.directory / "versions", "001_a", up=["ALTER TABLE app.busy ADD COLUMN a int"])
     with connection.transaction():
-        connection.execute("LOCK TABLE busy IN ACCESS SHARE MODE")
+        connection.execute("LOCK TABLE app.busy IN ACCESS SHARE MODE")
         result = cli.quick("up", code=6)
         assert "error[NS602]" in result.err
         assert f"pid {connection.info.backend_pid}" in result.err

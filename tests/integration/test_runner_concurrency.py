@@ -401,27 +401,28 @@ def test_a_deadlock_is_tried_again(
     engine: Engine, database: URL, observer: psycopg.Connection, tmp_path: Path
 ) -> None:
     """PostgreSQL ends one of two sessions that wait for each other; if it is ours we go on."""
-    observer.execute("CREATE TABLE one (); CREATE TABLE two ()")
+    observer.execute("CREATE TABLE ledger.one (); CREATE TABLE ledger.two ()")
     observer.execute(f"ALTER DATABASE \"{database.database}\" SET deadlock_timeout = '50ms'")
     write_version(
         tmp_path,
         "001_a",
-        up=["LOCK one", "SELECT pg_sleep(0) FROM ledger.entries", "LOCK two"],
+        up=["LOCK ledger.one", "SELECT pg_sleep(0) FROM ledger.entries", "LOCK ledger.two"],
     )
     with psycopg.connect(libpq(database)) as other:
         # Its own deadlock check comes too late to be the one that ends.
         other.execute("SET deadlock_timeout = '60s'")
-        other.execute("LOCK two")
+        other.execute("LOCK ledger.two")
         runner = MigrationRunner(engine, tmp_path, lock_timeout=30)
         thread = threading.Thread(target=runner.up)
         thread.start()
         wait_for(
             lambda: scalar(
                 observer,
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'two'::regclass",
+                "SELECT count(*) FROM pg_locks "
+                "WHERE NOT granted AND relation = 'ledger.two'::regclass",
             )
         )
-        other.execute("LOCK one")
+        other.execute("LOCK ledger.one")
         other.rollback()
         thread.join()
     assert applied(observer) == ["001"]
