@@ -273,9 +273,9 @@ def test_an_operation_is_ended_when_the_settings_say_so(
     )
     settings(cli, 'operation_timeout = "800ms"')
     with Gate(libpq(database)):
-        told = cli.quick("up", "-v", code=1).err
+        told = cli.quick("up", "-v", "--allow-non-empty", code=1).err
     assert "statement_timeout = 800ms" in told
-    assert "error[NS104]: 001_slow: CREATE INDEX CONCURRENTLY was not done within 0.8 s" in told
+    assert "error[NS105]: 001_slow: CREATE INDEX CONCURRENTLY was not done within 0.8 s" in told
     assert cli.quick("status", "--json").json["leftovers"] == []
     settings(cli, 'operation_timeout = "0.1ms"')
     assert "whole milliseconds" in cli.quick("up", code=2).err

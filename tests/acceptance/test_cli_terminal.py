@@ -63,7 +63,7 @@ def test_a_build_has_a_bar_of_its_own_on_a_terminal(
     sql = "CREATE INDEX slow ON gated (gate(n))"
     write_version(cli.directory / "versions", "001_slow", up=[sql])
     with Gate(libpq(database)) as gate:
-        terminal = cli.terminal("up")
+        terminal = cli.terminal("up", "--allow-non-empty")
         terminal.expect("building index: scanning table")
         terminal.expect("%, 0.0 blocks/s")
         gate.open()
@@ -81,7 +81,7 @@ def test_a_build_has_a_line_now_and_then_off_a_terminal(
     sql = "CREATE INDEX slow ON gated (gate(n))"
     write_version(cli.directory / "versions", "001_slow", up=[sql])
     with Gate(libpq(database)) as gate:
-        process = cli.start("up")
+        process = cli.start("up", "--allow-non-empty")
         assert process.stderr is not None
         lines = [process.stderr.readline() for _ in range(2)]
         gate.open()
@@ -112,7 +112,7 @@ def test_a_build_says_nothing_beside_its_object(
 
     monkeypatch.setattr(Progress, "_go_on", spied)
     with Gate(libpq(database)) as gate:
-        ended = cli.quick("up", "--json")
+        ended = cli.quick("up", "--allow-non-empty", "--json")
     assert heard
     assert ended.err.splitlines() == [f"target: {ended.err.partition(': ')[2].strip()}"]
 

@@ -31,7 +31,7 @@ RUNNER = """
 import sys
 from sqlalchemy import create_engine
 from neuron_schema import MigrationRunner
-MigrationRunner(create_engine(sys.argv[1]), sys.argv[2]).up()
+MigrationRunner(create_engine(sys.argv[1]), sys.argv[2], allow_non_empty=True).up()
 """
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('slow')"
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -165,7 +165,7 @@ def test_a_killed_build_is_completed_by_the_next_run_under_eight_writers(
             wait_for(lambda: scalar(observer, BUILDS) == 0)
         assert scalar(observer, VALID) is False
         assert applied(observer) == []
-        MigrationRunner(engine, versions).up()
+        MigrationRunner(engine, versions, allow_non_empty=True).up()
         go_on(writers)
     assert applied(observer) == ["001"]
     assert scalar(observer, VALID) is True

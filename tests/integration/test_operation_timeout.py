@@ -56,7 +56,7 @@ def test_a_build_that_takes_too_long_is_ended_and_leaves_nothing(
 ) -> None:
     """Exit 1, with the setting to raise; with more time the next run builds it."""
     with Gate(libpq(database)), pytest.raises(OperationTimeout) as caught:
-        MigrationRunner(engine, versions, operation_timeout=0.7).up()
+        MigrationRunner(engine, versions, allow_non_empty=True, operation_timeout=0.7).up()
     assert caught.value.exit_code == 1
     assert "CREATE INDEX CONCURRENTLY was not done within 0.7 s" in caught.value.message
     assert "left behind" not in caught.value.message
@@ -64,7 +64,7 @@ def test_a_build_that_takes_too_long_is_ended_and_leaves_nothing(
     assert scalar(observer, VALID) is None
     assert applied(observer) == []
     assert leftovers(observer) == []
-    MigrationRunner(engine, versions, operation_timeout=60).up()
+    MigrationRunner(engine, versions, allow_non_empty=True, operation_timeout=60).up()
     assert scalar(observer, VALID) is True
     assert applied(observer) == ["001"]
 
@@ -84,7 +84,7 @@ def test_a_build_that_waits_too_long_names_whom_it_waits_for(
     with psycopg.connect(libpq(database)) as writer:
         writer.execute("INSERT INTO gated VALUES (0, 'culprit')")
         with pytest.raises(LockTimeout) as caught:
-            MigrationRunner(engine, versions, operation_timeout=1.5).up()
+            MigrationRunner(engine, versions, allow_non_empty=True, operation_timeout=1.5).up()
         pid = writer.info.backend_pid
         writer.rollback()
     assert caught.value.exit_code == 6
@@ -92,7 +92,7 @@ def test_a_build_that_waits_too_long_names_whom_it_waits_for(
     assert "could not be cleared away" in caught.value.message
     assert f"SELECT pg_terminate_backend({pid})" in (caught.value.remedy or "")
     assert scalar(observer, VALID) is False
-    MigrationRunner(engine, versions).up()
+    MigrationRunner(engine, versions, allow_non_empty=True).up()
     assert scalar(observer, VALID) is True
     assert leftovers(observer) == []
 
@@ -109,7 +109,7 @@ def test_a_reindex_that_takes_too_long_leaves_no_copy(
         imports="from neuron_schema.ops import Reindex",
     )
     with Gate(libpq(database)) as gate:
-        runner = MigrationRunner(engine, tmp_path, operation_timeout=2)
+        runner = MigrationRunner(engine, tmp_path, allow_non_empty=True, operation_timeout=2)
         with pytest.raises(OperationTimeout):
             runner.up()
         assert scalar(observer, INVALID) == 0
@@ -135,7 +135,9 @@ def test_all_attempts_of_an_operation_share_its_time(
     thread.start()
     try:
         with pytest.raises(OperationTimeout):
-            MigrationRunner(engine, versions, operation_timeout=3, deadline=60).up()
+            MigrationRunner(
+                engine, versions, allow_non_empty=True, operation_timeout=3, deadline=60
+            ).up()
     finally:
         over.set()
         thread.join()
@@ -158,7 +160,9 @@ def test_a_detach_that_was_cancelled_is_finished_and_recorded(
     )
     with psycopg.connect(libpq(database)) as reader:
         reader.execute("SELECT FROM whole")
-        thread = threading.Thread(target=MigrationRunner(engine, tmp_path).up, daemon=True)
+        thread = threading.Thread(
+            target=MigrationRunner(engine, tmp_path, allow_non_empty=True).up, daemon=True
+        )
         thread.start()
         wait_for(lambda: scalar(observer, "SELECT inhdetachpending FROM pg_inherits"))
         cancelled = (

@@ -85,7 +85,7 @@ def test_a_listener_hears_how_far_an_index_is(
     """In a transaction too: phase, blocks done and blocks in all, before the step's end."""
     write_version(tmp_path, "001_slow", up=[BUILD])
     heard = Heard(gate, half_way)
-    MigrationRunner(engine, tmp_path, listeners=[heard]).up()
+    MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[heard]).up()
     told = next(event for event in heard.progress if half_way(event))
     assert told.step.label == "001_slow"
     assert (told.phase, told.unit) == ("building index: scanning table", "blocks")
@@ -126,7 +126,7 @@ def test_other_operations_tell_how_far_they_are(
     )
     with Gate(libpq(database)) as gate:
         heard = Heard(gate, lambda event: getattr(event, "phase", "") == phase)
-        MigrationRunner(engine, tmp_path, listeners=[heard]).up()
+        MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[heard]).up()
     assert phase in [event.phase for event in heard.progress]
     assert applied(observer) == ["001"]
 
@@ -159,7 +159,7 @@ def test_a_vector_index_tells_its_blocks(
     sql = "CREATE INDEX slow ON gated USING hnsw ((gated_vector(n)::vector(3)) vector_l2_ops)"
     write_version(tmp_path, "001_slow", up=[sql])
     heard = Heard(gate, half_way)
-    MigrationRunner(engine, tmp_path, listeners=[heard]).up()
+    MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[heard]).up()
     told = next(event for event in heard.progress if half_way(event))
     assert (told.phase, told.unit) == ("building index: loading tuples", "blocks")
 
@@ -186,7 +186,7 @@ def test_a_build_that_waits_for_a_transaction_tells_whose_it_is(
                 writer.rollback()
 
         heard = Heard(None, bool)
-        MigrationRunner(engine, tmp_path, listeners=[heard, let_go]).up()
+        MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[heard, let_go]).up()
     waits = [event for event in heard.events if isinstance(event, StepWaiting)]
     assert len(waits) == 1
     assert f"blocked by pid {pid} " in waits[0].reason
@@ -212,7 +212,7 @@ def test_a_moment_of_waiting_is_not_told(
                 writer.rollback()
 
         heard = Heard(None, bool)
-        MigrationRunner(engine, tmp_path, listeners=[heard, let_go]).up()
+        MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[heard, let_go]).up()
     assert not any(isinstance(event, StepWaiting) for event in heard.events)
 
 
@@ -232,7 +232,7 @@ def test_a_step_ends_for_its_listeners_when_they_have_heard_its_progress(
         elif isinstance(event, StepEnded):
             order.append("ended")
 
-    MigrationRunner(engine, tmp_path, listeners=[slow]).up()
+    MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[slow]).up()
     assert order == ["progress", "ended"]
 
 
@@ -256,7 +256,7 @@ def test_what_a_listener_raises_ends_the_run_when_the_step_has_ended(
             raise OSError("the log is full")
 
     with pytest.raises(OSError, match="the log is full"):
-        MigrationRunner(engine, tmp_path, listeners=[heard, broken]).up()
+        MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[heard, broken]).up()
     assert len(heard.progress) == 1
     assert isinstance(heard.events[-1], StepEnded)
     assert applied(observer) == ["001"]
@@ -274,7 +274,7 @@ def test_what_a_listener_raises_in_a_step_that_fails_is_noted_on_its_error(
             raise OSError("the log is full")
 
     with pytest.raises(StatementFailed) as caught:
-        MigrationRunner(engine, tmp_path, listeners=[broken]).up()
+        MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[broken]).up()
     assert any("the log is full" in note for note in caught.value.__notes__)
 
 
@@ -293,7 +293,7 @@ def test_a_second_connection_that_fails_fails_nothing(
 
     engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
     heard = Heard(None, bool)
-    runner = MigrationRunner(engine, tmp_path, listeners=[heard])
+    runner = MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[heard])
     thread = threading.Thread(target=runner.up, daemon=True)
     thread.start()
     gate.wait()
@@ -315,7 +315,7 @@ def test_a_pool_of_one_is_enough_to_be_watched(
         database, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=1
     )
     heard = Heard(gate, half_way)
-    MigrationRunner(engine, tmp_path, listeners=[heard]).up()
+    MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[heard]).up()
     assert any(map(half_way, heard.events))
     engine.dispose()
     ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ 'neuron_schema'"
@@ -329,7 +329,9 @@ def test_short_steps_are_not_watched(engine: Engine, tmp_path: Path) -> None:
     connections: list[object] = []
     event.listen(engine, "connect", lambda connection, _record: connections.append(connection))
     # The most patient watch there is: a second.
-    runner = MigrationRunner(engine, tmp_path, lock_timeout=60, listeners=[Heard(None, bool)])
+    runner = MigrationRunner(
+        engine, tmp_path, allow_non_empty=True, lock_timeout=60, listeners=[Heard(None, bool)]
+    )
     plan = runner.plan()
     before = len(connections)
     runner.run(*plan)
@@ -342,7 +344,7 @@ def test_nobody_is_watched_by_a_number_that_a_pooler_made_up(
     """Behind a pooler libpq is told of another process, or of none."""
     write_version(tmp_path, "001_slow", up=[BUILD])
     heard = Heard(None, bool)
-    runner = MigrationRunner(engine, tmp_path, listeners=[heard])
+    runner = MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[heard])
     plan, look = runner.plan()
     pooled = replace(look, facts=replace(look.facts, through_pooler=True))
     thread = threading.Thread(target=runner.run, args=(plan, pooled), daemon=True)

@@ -78,7 +78,7 @@ def test_copies_of_an_interrupted_run_are_dropped_first(
         imports="from sqlalchemy import table\nfrom neuron_schema.ops import Reindex",
         body='t = table("t")',
     )
-    MigrationRunner(engine, tmp_path).up()
+    MigrationRunner(engine, tmp_path, allow_non_empty=True).up()
     assert scalar(session, INVALID) == kept
     assert applied(session) == ["001"]
     assert scalar(session, "SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass") == (
