@@ -58,6 +58,10 @@ class Proxy:
         self.round_trips = 0
         self.cut = False
 
+    def lead_to(self, url: URL) -> None:
+        """Let connections that come from now on lead to another server."""
+        self._target = url
+
     @property
     def url(self) -> URL:
         """The address that leads through the proxy."""
@@ -100,7 +104,12 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                server = self._connect()
+                try:
+                    server = self._connect()
+                except OSError:
+                    # The server is down: to the client it looks so, too.
+                    client.close()
+                    continue
                 self._sockets += [client, server]
                 answered = threading.Event()
                 self._start(self._to_server, client, server, answered)
@@ -112,7 +121,11 @@ class Proxy:
         port = self._target.port or int(str(self._target.query.get("port", 5432)))
         if host.startswith("/"):
             server = socket.socket(socket.AF_UNIX)
-            server.connect(f"{host}/.s.PGSQL.{port}")
+            try:
+                server.connect(f"{host}/.s.PGSQL.{port}")
+            except OSError:
+                server.close()
+                raise
             return server
         server = socket.create_connection((host, port))
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

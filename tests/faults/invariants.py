@@ -101,19 +101,22 @@ class Witness:
         """Return the applied versions."""
         return applied(self.observer)
 
-    def check_fault(self, direction: Direction, result: Report | NeuronSchemaError) -> list[str]:
+    def check_fault(
+        self, direction: Direction, result: Report | NeuronSchemaError | None = None
+    ) -> list[str]:
         """Check what a run left that met a fault; return the applied versions.
 
         Args:
             direction: Of the run; it began with no version applied, or with all.
-            result: What it returned or raised.
+            result: What it returned or raised; None when it was killed.
         """
         self.check_nobody_left()
         rows = self.check_rows()
         self.check_ledger(direction, rows)
         self.check_agreement(rows, unfinished=True)
-        check_report(result, rows, self._started(direction))
-        check_no_secret(result)
+        if result is not None:
+            check_report(result, rows, self._started(direction))
+            check_no_secret(result)
         return rows
 
     def check_recovery(self, direction: Direction) -> None:
