@@ -121,6 +121,15 @@ class StepContext:
         record = record_body(self.look.table, step)
         return (settings, do_block(self.guard, self.premise, record))
 
+    def let_go_of_idle(self) -> None:
+        """Close the connections that lie idle in the pools.
+
+        Where none is to be had, a crowd of waiting runs would keep them from one another: an
+        operation that commits on its own needs two.
+        """
+        for engine in {self.engine, self.direct}:
+            engine.dispose()
+
     def record(self, step: Step) -> tuple[str, ...]:
         """Return what writes the history row, and the table where it is absent."""
         table = self.look.table
@@ -265,6 +274,8 @@ class _Waits:
         elif failed.cause is Cause.STATEMENT:
             reason = "another run created the history table"
         else:
+            if failed.sql is None:
+                self._context.let_go_of_idle()
             error = connection_error(failed.error) or error
             reason = error.message
         self._sleep(self._deadline, reason, error)

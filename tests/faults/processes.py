@@ -10,13 +10,13 @@ import multiprocessing
 import os
 import sys
 from dataclasses import dataclass
-from multiprocessing.context import ForkServerProcess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from multiprocessing.context import ForkServerProcess
     from multiprocessing.synchronize import Barrier
+    from pathlib import Path
 
     from sqlalchemy.engine import URL
 
@@ -30,7 +30,7 @@ _CONTEXT.set_forkserver_preload(
         "sqlalchemy.dialects.postgresql.psycopg",
     ]
 )
-START_LIMIT_S = 300
+_LIMIT_S = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,12 @@ class Command:
     Attributes:
         process: Its process.
         output: Where its output goes, both streams together.
+        barrier: What it waits at; it has to exist until the process has found it.
     """
 
     process: ForkServerProcess
     output: Path
+    barrier: Barrier | None = None
 
     @property
     def pid(self) -> int:
@@ -53,7 +55,7 @@ class Command:
 
     def finish(self) -> int:
         """Wait for its end; return the exit status, below 0 for a signal."""
-        self.process.join(START_LIMIT_S)
+        self.process.join(_LIMIT_S)
         code = self.process.exitcode
         assert code is not None, f"still running: {self.text}"
         return code
@@ -99,7 +101,7 @@ def start(
         target=_run, args=(list(arguments), variables, directory, output, barrier), daemon=True
     )
     process.start()
-    return Command(process, output)
+    return Command(process, output, barrier)
 
 
 def crowd(
@@ -133,5 +135,5 @@ def _run(
     from neuron_schema.cli.entry import run
 
     if barrier is not None:
-        barrier.wait(START_LIMIT_S)
+        barrier.wait(_LIMIT_S)
     sys.exit(run(arguments))
