@@ -198,7 +198,11 @@ def _attempt_transaction(step: Step, context: StepContext, attempt: int) -> None
     script = (*context.opening(step, attempt), *authors)
     try:
         run_transaction(
-            context.engine, script, context.watch.begin, check_session=can_change_session(authors)
+            context.engine,
+            script,
+            context.watch.begin,
+            check_session=can_change_session(authors),
+            shared=context.look.facts.through_pooler,
         )
     except AttemptFailed as failed:
         failed.blockers = context.watch.seen
