@@ -133,7 +133,9 @@ def _run(
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     from neuron_schema.cli.entry import run
+    from tests.faults.mutations import apply_from_environment
 
+    apply_from_environment()
     if barrier is not None:
         barrier.wait(_LIMIT_S)
     sys.exit(run(arguments))
