@@ -175,7 +175,7 @@ class Witness:
 
     def check_nobody_left(self) -> None:
         """Check that all sessions of runs end soon, and with them their locks."""
-        wait_for(lambda: scalar(self.observer, _SESSIONS) == 0, limit_s=20)
+        wait_for(lambda: scalar(self.observer, _SESSIONS) == 0, limit_s=60)
         assert self.observer.execute(_LEFT).fetchall() == []
 
     def _unfinished(self) -> int:

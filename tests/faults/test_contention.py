@@ -39,8 +39,9 @@ def observer(database: URL) -> Iterator[psycopg.Connection]:
     with psycopg.connect(
         libpq(database), autocommit=True, application_name="test observer"
     ) as connection:
-        connection.execute("CREATE TABLE one (x int); CREATE TABLE two (x int)")
-        connection.execute("INSERT INTO one VALUES (0); INSERT INTO two VALUES (0)")
+        connection.execute("CREATE SCHEMA ledger")
+        for name in ("one", "two"):
+            connection.execute(f"CREATE TABLE ledger.{name} AS SELECT 0 AS x")
         yield connection
 
 
@@ -50,11 +51,11 @@ def test_a_lock_that_is_never_let_go_ends_the_command_with_names(
 ) -> None:
     """Exit status 6, who holds it and what ends that; nothing is done, and a later run works."""
     versions = tmp_path / "versions"
-    write_version(versions, "001_a", up=["ALTER TABLE one ADD COLUMN y int"])
+    write_version(versions, "001_a", up=["ALTER TABLE ledger.one ADD COLUMN y int"])
     (tmp_path / "pyproject.toml").write_text(_SETTINGS)
     with psycopg.connect(libpq(database), application_name="greedy") as holder:
         if what == "a table":
-            holder.execute("SELECT FROM one")
+            holder.execute("SELECT FROM ledger.one")
         else:
             key = run_lock_key(HistoryTable(schema="public"))
             holder.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
@@ -84,9 +85,9 @@ def test_deadlocks_with_an_application_end_in_the_version_and_no_lost_write(
             tmp_path / "versions",
             f"{number:03}_v",
             up=[
-                f"ALTER TABLE one ADD COLUMN y{number} int",
+                f"ALTER TABLE ledger.one ADD COLUMN y{number} int",
                 "SELECT pg_sleep(0.02)",
-                f"ALTER TABLE two ADD COLUMN y{number} int",
+                f"ALTER TABLE ledger.two ADD COLUMN y{number} int",
             ],
         )
     stop = threading.Event()
@@ -96,9 +97,9 @@ def test_deadlocks_with_an_application_end_in_the_version_and_no_lost_write(
         with psycopg.connect(libpq(database), application_name="test application") as connection:
             while not stop.is_set():
                 try:
-                    connection.execute("UPDATE two SET x = x + 1")
+                    connection.execute("UPDATE ledger.two SET x = x + 1")
                     connection.execute("SELECT pg_sleep(0.01)")
-                    connection.execute("UPDATE one SET x = x + 1")
+                    connection.execute("UPDATE ledger.one SET x = x + 1")
                     connection.commit()
                     committed += 1
                 except psycopg.errors.DeadlockDetected:
@@ -111,7 +112,7 @@ def test_deadlocks_with_an_application_end_in_the_version_and_no_lost_write(
     with ThreadPoolExecutor(2) as pool:
         payers = [pool.submit(pay) for _ in range(2)]
         try:
-            wait_for(lambda: scalar(observer, "SELECT x FROM one") > 0)
+            wait_for(lambda: scalar(observer, "SELECT x FROM ledger.one") > 0)
             command = start(database, tmp_path / "versions", ["up"], directory=tmp_path)
             assert command.finish() == 0, command.text
         finally:
@@ -124,6 +125,10 @@ def test_deadlocks_with_an_application_end_in_the_version_and_no_lost_write(
         )
     )
     assert len(applied(observer)) == steps
-    assert scalar(observer, "SELECT x FROM one") == scalar(observer, "SELECT x FROM two") == paid
+    assert (
+        scalar(observer, "SELECT x FROM ledger.one")
+        == scalar(observer, "SELECT x FROM ledger.two")
+        == paid
+    )
     assert leftovers(observer) == []
     counts.add("deadlocks with an application, survived", found)

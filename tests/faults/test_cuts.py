@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.faults.counts import Counts
 
 _SHARES = 8 if WHOLE else 2
-_BOUNDED = 6
+_BOUNDED = 4
 
 
 def attempt(url: URL, golden: Golden, direction: Direction) -> Report | NeuronSchemaError:
@@ -89,7 +89,7 @@ def test_a_run_whose_commit_goes_unanswered_says_what_became_of_it(
     up, _ = messages(witness)
     ends = [number for number, kind in enumerate(up, 1) if kind == b"S"]
     confirmed = 0
-    for point in chosen(ends, bounded=8):
+    for point in chosen(ends, bounded=5):
         with Proxy(witness.database, cut_at=point, deliver=True) as proxy:
             result = attempt(proxy.url, witness.golden, Direction.UP)
         witness.check_fault(Direction.UP, result)

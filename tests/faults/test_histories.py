@@ -325,7 +325,7 @@ def test_any_history_is_kept(server: URL, admin: psycopg.Connection, counts: Cou
             derandomize=True,
             database=None,
             deadline=None,
-            max_examples=200 if WHOLE else 10,
+            max_examples=200 if WHOLE else 6,
             stateful_step_count=40 if WHOLE else 20,
             suppress_health_check=list(HealthCheck),
             print_blob=True,

@@ -83,7 +83,7 @@ def test_a_command_killed_at_any_statement_leaves_whole_versions_only(
     """Kill -9 as a statement is sent: one plain run completes what it left."""
     points = boundaries(witness, tmp_path)
     pairs = list(zip(points[Direction.UP], points[Direction.DOWN], strict=False))[share::_SHARES]
-    for index in chosen(list(range(len(pairs))), bounded=5):
+    for index in chosen(list(range(len(pairs))), bounded=3):
         for direction, point in zip(_COMMANDS, pairs[index], strict=True):
             hand = Hand(signal.SIGKILL)
             with Proxy(witness.database, cut_at=point, deliver=True, act=hand) as proxy:

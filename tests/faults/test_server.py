@@ -56,7 +56,7 @@ def test_sessions_ended_at_any_statement_end_right(
         def act() -> None:
             hand.execute(f"SELECT pg_{way}_backend(pid) {_SESSIONS}".encode())
 
-        for index in chosen(list(range(len(pairs))), bounded=6):
+        for index in chosen(list(range(len(pairs))), bounded=3):
             for direction, point in zip(Direction, pairs[index], strict=True):
                 # Now before the statement is there, now after it.
                 with Proxy(
