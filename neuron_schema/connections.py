@@ -19,6 +19,7 @@ from neuron_schema.failures import AttemptFailed, look_error, original
 from neuron_schema.history import Look, look
 from neuron_schema.locking import session_sql
 from neuron_schema.pipeline import run_script
+from neuron_schema.pooled import ending_sql, remember_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -177,6 +178,7 @@ def run_transaction(
     *,
     check_session: bool = True,
     notices: Notices | None = None,
+    shared: bool = False,
 ) -> None:
     """Run statements and COMMIT in one ``engine.begin()`` block, in one round trip.
 
@@ -190,6 +192,7 @@ def run_transaction(
         check_session: See whether the author's statements left the session set otherwise, and if
             so do not give the connection back to its pool.
         notices: Takes what the server says.
+        shared: A pooler gives the session to other clients: if it is left set otherwise, end it.
 
     Raises:
         AttemptFailed: with the statement that failed; nothing was committed, unless ``lost``.
@@ -204,6 +207,9 @@ def run_transaction(
         ):
             if begun is not None:
                 begun(raw.info.backend_pid)
+            if check_session and shared:
+                _run_shared(connection, raw, script, progress)
+                return
             check = (session_sql(),) if check_session else ()
             authored = (*script.opening, *script.statements)
             end = (*check, *script.closing, _COMMIT)
@@ -214,6 +220,8 @@ def run_transaction(
             if check_session and _value(answers[2]) != _value(answers[-len(end)]):
                 # What a version leaves set is for no other version, and not for the service.
                 connection.connection.invalidate(soft=True)
+    except _SessionEnded:
+        return
     except (AttemptFailed, NeuronSchemaError):
         raise
     except SqlalchemyTimeout as error:
@@ -227,6 +235,35 @@ def run_transaction(
 
 
 _COMMIT = "COMMIT"
+
+
+class _SessionEnded(Exception):  # noqa: N818 - it never leaves the module
+    """All is committed, and the session was ended for what was left set in it."""
+
+
+def _run_shared(
+    connection: Connection,
+    raw: psycopg.Connection[Any],
+    script: Script,
+    progress: _Progress,
+) -> None:
+    """Run a script in a pooler's session, which is ended when it is left set otherwise.
+
+    Raises:
+        _SessionEnded: it was.
+    """
+    parts = (script.settings, *script.opening, *script.statements, *script.closing)
+    ending = ending_sql(script.statements)
+    progress.script = (_begin(raw), remember_sql(), *parts, _COMMIT, ending)
+    committing = len(progress.script) - 2
+    try:
+        run_script(connection, raw, progress.script, progress.answers)
+    except Exception as error:
+        if original(error) is None or len(progress.answers) <= committing:
+            raise
+        _check_commit(progress.answers[committing])
+        raise _SessionEnded from None
+    _check_commit(progress.answers[committing])
 
 
 def _begin(raw: psycopg.Connection[Any]) -> str:

@@ -220,7 +220,9 @@ def _creates_extension(sql: str | None) -> bool:
 
 def _remedy(error: psycopg.Error) -> str:
     hint = error.diag.message_hint
-    advice = "correct the version and run again; it was rolled back and is still pending"
+    no_room = isinstance(error, pg.DiskFull | pg.IoError | pg.ConfigurationLimitExceeded)
+    first = "make room on the server" if no_room else "correct the version"
+    advice = f"{first} and run again; it was rolled back and is still pending"
     return f"{hint} ({advice})" if hint else advice
 
 

@@ -234,7 +234,8 @@ def session_sql() -> str:
     return (
         "SELECT pg_catalog.md5(pg_catalog.concat_ws(',', "
         "(SELECT pg_catalog.string_agg(name || '=' || setting, ',') "
-        "FROM pg_catalog.pg_show_all_settings() WHERE source = 'session'), "
+        "FROM pg_catalog.pg_show_all_settings() WHERE source = 'session' AND name NOT IN "
+        "('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')), "
         "pg_catalog.current_setting('role'), session_user, pg_catalog.pg_my_temp_schema()))"
     )
 

@@ -145,6 +145,15 @@ class StepContext:
             closing=tuple(closing),
         )
 
+    def let_go_of_idle(self) -> None:
+        """Close the connections that lie idle in the pools.
+
+        Where none is to be had, a crowd of waiting runs would keep them from one another: an
+        operation that commits on its own needs two.
+        """
+        for engine in {self.engine, self.direct}:
+            engine.dispose()
+
     def record(self, step: Step) -> tuple[str, ...]:
         """Return what writes the history row, and the table where it is absent."""
         table = self.look.table
@@ -220,7 +229,14 @@ def _attempt_transaction(step: Step, context: StepContext, attempt: int) -> None
     script = context.script(step, attempt)
     check = can_change_session(script.statements)
     with _watched(context, context.engine) as begun:
-        run_transaction(context.engine, script, begun, check_session=check, notices=context.notices)
+        run_transaction(
+            context.engine,
+            script,
+            begun,
+            check_session=check,
+            notices=context.notices,
+            shared=context.look.facts.through_pooler,
+        )
 
 
 def step_watch(lock_timeout: float, told: Told | None) -> StepWatch:
@@ -346,6 +362,8 @@ class _Waits:
         elif failed.cause is Cause.STATEMENT:
             reason = "another run created the history table or the log"
         else:
+            if failed.sql is None:
+                self._context.let_go_of_idle()
             error = connection_error(failed.error) or error
             reason = error.message
         self._sleep(self._deadline, reason, error)
