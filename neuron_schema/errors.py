@@ -33,7 +33,8 @@
     ├── Refused                        exit 9   NS900
     │   ├── IrreversibleVersion                 NS901
     │   ├── ConfirmationNeeded                  NS902
-    │   └── ProtectedDatabase                   NS903
+    │   ├── ProtectedDatabase                   NS903
+    │   └── LogNeeded                           NS905
     └── Interrupted                    exit 130 / 143   NS130
 """
 
@@ -287,6 +288,12 @@ class ProtectedDatabase(Refused):
     """The settings mark this database as protected against rollbacks."""
 
     code = "NS903"
+
+
+class LogNeeded(Refused):
+    """A backfill remembers in the log how far it came, and the run was to go without one."""
+
+    code = "NS905"
 
 
 class Interrupted(NeuronSchemaError):

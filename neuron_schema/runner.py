@@ -17,6 +17,7 @@ from neuron_schema.errors import (
     ConnectionFailed,
     DirectAddressNeeded,
     HistoryConflict,
+    LogNeeded,
     NeuronSchemaError,
     SettingsError,
 )
@@ -36,6 +37,8 @@ from neuron_schema.model import (
     Status,
     Step,
     StepEnded,
+    StepNoted,
+    StepProgress,
     StepReport,
     StepStarted,
     StepWaiting,
@@ -254,6 +257,7 @@ class MigrationRunner:
                     run.announce()
                     history = _History(look)
                     try:
+                        self._check_log(run.plan)
                         self._check_direct(run.plan, look)
                         for step in run.plan.steps:
                             self._step(run, step, history, watch, author)
@@ -305,9 +309,14 @@ class MigrationRunner:
             wait_lock_s=self._wait_lock,
             deadline_s=self._deadline,
             waiting=run.waiting,
+            progress=run.progress,
+            note=run.note,
         )
-        run_step(step, context)
-        run.ended(step.outcome)
+        filled = run_step(step, context)
+        if filled is None:
+            run.ended(step.outcome)
+        else:
+            run.ended(step.outcome, rows=filled.rows, note=filled.note)
 
     def _log_failure(
         self, run: _Run, error: NeuronSchemaError, look: Look, author: log.Author | None
@@ -364,6 +373,17 @@ class MigrationRunner:
                     raise
                 time.sleep(delay)
 
+    def _check_log(self, plan: Plan) -> None:
+        """Refuse, before anything runs, what cannot do without the log."""
+        fills = [step.label for step in plan.steps if step.backfill is not None]
+        if fills and not self._log:
+            raise LogNeeded(
+                f"{', '.join(fills)}: a backfill remembers in the log how far it came, and the run "
+                "was to go on without one",
+                remedy="run without --no-log (log=False), as a role that may create a table in the "
+                "history table's schema",
+            )
+
     def _check_direct(self, plan: Plan, look: Look) -> None:
         """Refuse, before anything runs, operations that a pooler would break."""
         alone = [step for step in plan.steps if not step.transactional]
@@ -408,7 +428,23 @@ class _Run:
         if self._current is not None:
             self._tell(StepWaiting(step=self._current, reason=reason, delay_s=delay_s))
 
-    def ended(self, outcome: Outcome, *, confirmed: bool = False) -> None:
+    def progress(self, phase: str, done: int | None, total: int | None, unit: str) -> None:
+        if self._current is not None:
+            step = self._current
+            self._tell(StepProgress(step=step, phase=phase, done=done, total=total, unit=unit))
+
+    def note(self, text: str) -> None:
+        if self._current is not None:
+            self._tell(StepNoted(step=self._current, text=text))
+
+    def ended(
+        self,
+        outcome: Outcome,
+        *,
+        confirmed: bool = False,
+        rows: int | None = None,
+        note: str = "",
+    ) -> None:
         if self._current is None:
             return
         report = StepReport(
@@ -416,6 +452,8 @@ class _Run:
             outcome=outcome,
             duration_ms=(time.monotonic() - self._began) * 1000,
             confirmed=confirmed,
+            rows=rows,
+            note=note,
         )
         index, total = len(self._done), self._total
         self._done.append(report)

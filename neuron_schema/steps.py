@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from neuron_schema import log
-from neuron_schema.connections import Script, fetcher, private_connection, run_transaction
+from neuron_schema.connections import (
+    Script,
+    execute,
+    fetcher,
+    private_connection,
+    run_transaction,
+)
 from neuron_schema.errors import (
     CommitFailed,
     NeuronSchemaError,
@@ -52,6 +58,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from neuron_schema.backfill import Filled
     from neuron_schema.history import Fetch
     from neuron_schema.log import Author
     from neuron_schema.model import OwnCommit, Step
@@ -96,6 +103,8 @@ class StepContext:
         wait_lock_s: Seconds to wait for the run lock.
         deadline_s: Seconds to wait for anything else.
         waiting: Told the reason and the seconds of every wait.
+        progress: Told phase, done, total and unit of what takes long.
+        note: Told what a user should know of the step.
     """
 
     engine: Engine
@@ -108,6 +117,8 @@ class StepContext:
     wait_lock_s: float
     deadline_s: float
     waiting: Callable[[str, float], None]
+    progress: Callable[[str, int | None, int | None, str], None] = lambda *_: None
+    note: Callable[[str], None] = lambda _: None
 
     def set_session(self, place: Place, attempt: int = 0) -> str:
         """Return what sets one of the step's sessions."""
@@ -149,17 +160,22 @@ class StepContext:
         create = () if self.look.exists else (create_sql(table),)
         return (*create, record_sql(table, step))
 
-    def log_entry(self, step: Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def log_entry(
+        self, step: Step, filled: Filled | None = None
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return what creates the log where it is absent, and what adds a row to it."""
         if self.author is None:
             return (), ()
         table = self.look.table.qualified_log
         create = () if self.look.log_exists else (log.create_sql(table),)
-        return create, (log.entry_sql(table, step, self.author),)
+        if filled is None:
+            return create, (log.entry_sql(table, step, self.author),)
+        told, attempt = filled.progress, filled.attempt
+        return create, (log.entry_sql(table, step, self.author, told, attempt),)
 
 
-def run_step(step: Step, context: StepContext) -> None:
-    """Run one step to its end.
+def run_step(step: Step, context: StepContext) -> Filled | None:
+    """Run one step to its end; return what a backfill did.
 
     Raises:
         HistoryMoved: another run changed the history; nothing of this step was done by this
@@ -172,8 +188,8 @@ def run_step(step: Step, context: StepContext) -> None:
         try:
             if step.transactional:
                 _attempt_transaction(step, context, waits.not_granted)
-            else:
-                _attempt_own_commit(step, context)
+                return None
+            return _attempt_own_commit(step, context)
         except UnicodeEncodeError as error:
             raise ServerUnsupported(
                 f"{step.label}: the database's encoding cannot hold {error.object[error.start]!r}",
@@ -185,8 +201,6 @@ def run_step(step: Step, context: StepContext) -> None:
             waits.for_run_lock(reason, functools.partial(getattr, running, "session"))
         except AttemptFailed as failed:
             unsure = _after_failure(failed, waits, step, context, unsure=unsure)
-        else:
-            return
 
 
 def _after_failure(
@@ -254,7 +268,8 @@ def _final(failed: AttemptFailed, step: Step) -> NeuronSchemaError:
         return CommitFailed(
             f"{step.label}: {failed.error}", where=step.path, remedy="look into the server's log"
         )
-    authors = failed.sql in {statement.sql for statement in step.statements}
+    # What a backfill runs is made of the author's expressions.
+    authors = step.backfill or failed.sql in {statement.sql for statement in step.statements}
     return step_error(failed, step, failed.sql if authors else None)
 
 
@@ -275,7 +290,7 @@ def write_aside(
         raw.transaction(),
     ):
         for sql in (settings_sql(settings, look.facts, Place.TRANSACTION), *statements):
-            _execute(raw, sql)
+            execute(raw, sql)
 
 
 class _Waits:
@@ -298,6 +313,8 @@ class _Waits:
             NeuronSchemaError: there is to be none.
         """
         error = _final(failed, self._step)
+        if failed.progressed:
+            self._deadline = Deadline(self._context.deadline_s)
         if failed.cause is Cause.RUN_LOCK_HELD:
             context = self._context
             self.for_run_lock("another run holds the run lock", lambda: _holder(context))
@@ -365,7 +382,7 @@ def _holder(context: StepContext) -> Session | None:
     return None
 
 
-def _attempt_own_commit(step: Step, context: StepContext) -> None:
+def _attempt_own_commit(step: Step, context: StepContext) -> Filled | None:
     """Hold the run lock on one connection, and operate on another.
 
     The one that holds it stays without a snapshot and without a lock on any table, for which
@@ -379,38 +396,60 @@ def _attempt_own_commit(step: Step, context: StepContext) -> None:
     ):
         guardian.autocommit = False
         guardian.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        _execute(guardian, context.set_session(Place.GUARDIAN))
-        _execute(guardian, do_block(context.guard))
+        execute(guardian, context.set_session(Place.GUARDIAN))
+        execute(guardian, do_block(context.guard))
         key = operation_lock_key(context.look.table)
         if not _ask(worker, f"SELECT pg_catalog.pg_try_advisory_lock({key})"):
             raise OperationRunning(holder_of(fetcher(worker), key))
-        _execute(worker, context.set_session(Place.OPERATION))
-        _execute(worker, do_block(context.premise))
-        _operate(worker, statement.sql, statement.own_commit, step)
-        create, entry = context.log_entry(step)
+        execute(worker, context.set_session(Place.OPERATION))
+        execute(worker, do_block(context.premise))
+        filled = None
+        if statement.own_commit.backfill is not None:
+            filled = _backfill(worker, step, context)
+        else:
+            _operate(worker, statement.sql, statement.own_commit, step)
+        create, entry = context.log_entry(step, filled)
         for sql in (*context.record(step), *create, *entry):
-            _execute(guardian, sql)
-        if _execute(guardian, "COMMIT").statusmessage != "COMMIT":
+            execute(guardian, sql)
+        if execute(guardian, "COMMIT").statusmessage != "COMMIT":
             raise CommitFailed(
                 f"{step.label}: COMMIT was not answered with COMMIT", where=step.path
             )
+    return filled
 
 
-def _execute(connection: psycopg.Connection[Any], sql: str) -> psycopg.Cursor[Any]:
-    """Run one statement.
+def _backfill(worker: psycopg.Connection[Any], step: Step, context: StepContext) -> Filled:
+    """Bring a backfill to its end from wherever an earlier attempt left it.
 
     Raises:
-        AttemptFailed: it failed.
+        OperationRunning: another run is at work on it.
     """
+    from neuron_schema.backfill import Around, BatchTaken, Worker
+    from neuron_schema.backfill_rows import RowsWorker
+
+    assert context.author is not None  # noqa: S101 - without a log nothing is run
+    assert step.backfill is not None  # noqa: S101 - the caller's reason to call
+    around = Around(
+        table=context.look.table,
+        by=context.author,
+        facts=context.look.facts,
+        settings=context.settings,
+        watch=context.watch,
+        deadline_s=context.deadline_s,
+        waiting=context.waiting,
+        progress=context.progress,
+        note=context.note,
+    )
+    kind = Worker if step.backfill.rows is None else RowsWorker
     try:
-        return connection.execute(sql.encode(connection.info.encoding))
-    except psycopg.Error as error:
-        raise AttemptFailed(error, sql=sql, lost=connection.closed) from None
+        return kind(worker, step, step.backfill, around).run()
+    except BatchTaken:
+        raise OperationRunning(None) from None
 
 
 def _ask(connection: psycopg.Connection[Any], sql: str) -> Any:
     """Return the first column of the first row."""
-    return _execute(connection, sql).fetchall()[0][0]
+    return execute(connection, sql).fetchall()[0][0]
 
 
 def _operate(worker: psycopg.Connection[Any], sql: str, own: OwnCommit, step: Step) -> None:
@@ -428,7 +467,7 @@ def _operate(worker: psycopg.Connection[Any], sql: str, own: OwnCommit, step: St
     if state == "done":
         return
     try:
-        _execute(worker, sql)
+        execute(worker, sql)
     except AttemptFailed:
         # A failed build leaves an invalid index that costs every write and serves no read.
         with contextlib.suppress(AttemptFailed):
@@ -449,4 +488,4 @@ def _probe(worker: psycopg.Connection[Any], own: OwnCommit) -> str:
 
 def _repair(worker: psycopg.Connection[Any], own: OwnCommit) -> None:
     for sql in own.repair:
-        _execute(worker, sql)
+        execute(worker, sql)
