@@ -38,7 +38,7 @@ from neuron_schema.backfill_sql import (
 from neuron_schema.connections import commit_alone, execute
 from neuron_schema.errors import OperationUnfinished
 from neuron_schema.failures import AttemptFailed, Cause, step_error
-from neuron_schema.locking import LOCK_ATTEMPTS, Deadline, Place, settings_sql
+from neuron_schema.locking import LOCK_ATTEMPTS, UNRAMPED, Deadline, Place, settings_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,9 +48,6 @@ if TYPE_CHECKING:
     from neuron_schema.history import HistoryTable
     from neuron_schema.locking import BlockerWatch, SessionSettings
     from neuron_schema.model import BackfillSpec, ServerFacts, Step
-
-LOCK_TIMEOUT_S = 2.0
-"""How long a batch waits for a row that somebody else has locked, before it begins anew."""
 
 _EMPTY_SWEEPS = 3
 _LONGEST_LAG_WAIT_S = 30.0
@@ -73,7 +70,7 @@ class Around:
         deadline_s: Seconds to wait for locks of one batch.
         waiting: Told the reason and the seconds of every wait.
         progress: Told phase, rows done, rows in all as far as known, and the unit.
-        note: Told what a user should know.
+        note: Told what a user should know, with ``warning=True`` where it is odd.
     """
 
     table: HistoryTable
@@ -84,7 +81,7 @@ class Around:
     deadline_s: float
     waiting: Callable[[str, float], None]
     progress: Callable[[str, int | None, int | None, str], None]
-    note: Callable[[str], None]
+    note: Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +124,9 @@ class Worker:
         self._size = spec.batch_size
         self._idle_sweeps = 0
         self._expected: int | None = None
-        settings = around.settings
-        if "lock_timeout" not in dict(step.settings):
-            settings = replace(settings, lock_timeout=LOCK_TIMEOUT_S)
-        self._settings = settings_sql(settings, around.facts, Place.TRANSACTION, attempt=2)
+        self._settings = settings_sql(
+            around.settings, around.facts, Place.TRANSACTION, attempt=UNRAMPED
+        )
 
     def run(self) -> Filled:
         """Do what is left to do.

@@ -381,10 +381,15 @@ class StepProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepNoted:
-    """Something about a step that its user should know while it runs."""
+    """Something about a step that its user should know while it runs.
+
+    Attributes:
+        warning: It is odd, and goes on all the same.
+    """
 
     step: Step
     text: str
+    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -433,9 +433,9 @@ class _Run:
             step = self._current
             self._tell(StepProgress(step=step, phase=phase, done=done, total=total, unit=unit))
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, warning: bool = False) -> None:
         if self._current is not None:
-            self._tell(StepNoted(step=self._current, text=text))
+            self._tell(StepNoted(step=self._current, text=text, warning=warning))
 
     def ended(
         self,

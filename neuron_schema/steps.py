@@ -104,7 +104,7 @@ class StepContext:
         deadline_s: Seconds to wait for anything else.
         waiting: Told the reason and the seconds of every wait.
         progress: Told phase, done, total and unit of what takes long.
-        note: Told what a user should know of the step.
+        note: Told what a user should know of the step, with ``warning=True`` where it is odd.
     """
 
     engine: Engine
@@ -118,7 +118,7 @@ class StepContext:
     deadline_s: float
     waiting: Callable[[str, float], None]
     progress: Callable[[str, int | None, int | None, str], None] = lambda *_: None
-    note: Callable[[str], None] = lambda _: None
+    note: Callable[..., None] = lambda *_, **__: None
 
     def set_session(self, place: Place, attempt: int = 0) -> str:
         """Return what sets one of the step's sessions."""

@@ -35,9 +35,8 @@ def create_items(connection: psycopg.Connection, rows: int = 0, type_: str = "bi
     """Create the table with a trigger that tells ``ledger.touched`` of every write of a row."""
     connection.execute(ITEMS.format(type=type_).encode())
     key = "i" if type_ != "uuid" else "gen_random_uuid()"
-    connection.execute(
-        f"INSERT INTO items (id, a) SELECT {key}, 'A' || i FROM generate_series(1, {rows}) i".encode()
-    )
+    source = f"SELECT {key}, 'A' || i FROM generate_series(1, {rows}) i"
+    connection.execute(f"INSERT INTO items (id, a) {source}".encode())
 
 
 def write_backfill(

@@ -13,6 +13,7 @@ from neuron_schema.model import (
     Outcome,
     Report,
     StepEnded,
+    StepNoted,
     StepReport,
     StepStarted,
     StepWaiting,
@@ -63,6 +64,8 @@ class Progress:
                 self._show_bar(event)
             case StepWaiting():
                 self._wait(event)
+            case StepNoted():
+                self._note(event)
             case StepEnded():
                 self.current = None
                 self.done.append(event.report)
@@ -116,6 +119,14 @@ class Progress:
         if self._bar is not None:
             self._bar.start()
 
+    def _note(self, event: StepNoted) -> None:
+        if self._quiet:
+            return
+        self._hide_bar()
+        (warn if event.warning else note)(event.text)
+        if self._bar is not None:
+            self._bar.start()
+
     def _end(self, event: StepEnded) -> None:
         self._hide_bar()
         if self._quiet or self._unread:
@@ -126,6 +137,10 @@ class Progress:
         text = f"{one_line(report.step.label)}  {outcome}  {_duration(report.duration_ms)}"
         if report.confirmed:
             text += "  (confirmed after a lost reply)"
+        if report.rows is not None:
+            text += f"  {report.rows} row{'s' * (report.rows != 1)}"
+        if report.note:
+            text += f"  ({one_line(report.note)})"
         try:
             show(text)
         except (BrokenPipeError, InternalError):

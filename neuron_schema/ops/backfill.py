@@ -46,10 +46,11 @@ LARGEST_BATCH = 100_000
 class Backfill(Operation):
     """``UPDATE t SET ... WHERE ...``, in batches along a key, each in a transaction of its own.
 
+    https://www.postgresql.org/docs/current/sql-update.html
+
     So no lock is held long, dead rows can be cleared away meanwhile, and what is done stays done:
     a run that is killed goes on where it stopped. Every row is written once. It commits on its
-    own, so it is alone in its direction. The locks of an UPDATE:
-    https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-ROWS
+    own, so it is alone in its direction.
 
     With ``where`` the table is gone through again until no row matches, so that rows which are
     inserted meanwhile are changed too; the change must make the condition false (``where="email
@@ -133,7 +134,8 @@ class BackfillRows(Operation):
     returns is written to those rows whose ``columns`` are still as they were read; the others are
     read and computed again. What is done stays done, and a run that is killed goes on where it
     stopped. One row is written once, but the function may be called twice for it. It commits on its
-    own, so it is alone in its direction.
+    own, so it is alone in its direction. What it reads and writes it with, batch by batch:
+    https://www.postgresql.org/docs/current/sql-update.html
 
     ``where`` is as for ``Backfill``: passes are repeated until no row matches, or until a whole
     pass leaves all rows as they are.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from neuron_schema.model import Event, StepNoted, StepProgress
+from neuron_schema.model import Event, StepProgress
 from neuron_schema.runner import MigrationRunner
 from tests.backfills import batches, create_items, touches, write_backfill
 from tests.conftest import libpq
@@ -33,7 +33,9 @@ def test_every_row_is_written_once(
 ) -> None:
     """In several batches, each with its row in the log, and the report tells how many."""
     create_items(observer, 1000)
-    up = '[Backfill(items, {"b": func.lower(items.c.a)}, where=items.c.b.is_(None), batch_size=100)]'
+    up = (
+        '[Backfill(items, {"b": func.lower(items.c.a)}, where=items.c.b.is_(None), batch_size=100)]'
+    )
     events: list[Event] = []
     report = MigrationRunner(engine, write_backfill(tmp_path, up), listeners=[events.append]).up()
     assert scalar(observer, "SELECT count(*) FROM items WHERE b = lower(a)") == 1000
