@@ -1,7 +1,7 @@
 """A backfill as psql runs it: one DO that commits after every batch. Pure text.
 
-It has no log to go on from, so that one which is broken off begins anew; with a condition that costs
-no more than the looking. https://www.postgresql.org/docs/current/plpgsql-transactions.html
+It has no log to go on from, so that one which is broken off begins anew; with a condition that
+costs no more than the looking. https://www.postgresql.org/docs/current/plpgsql-transactions.html
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _head(spec: BackfillSpec) -> str:
 
 
 def _loop(spec: BackfillSpec) -> str:
-    """Return plpgsql that goes through the table, until no row is left where there is a condition."""
+    """Return plpgsql that goes through the table: once, or until no row matches its condition."""
     places = range(len(spec.key))
     after = tuple_of(f"neuron_schema_after{i}" for i in places)
     upto = tuple_of(f"neuron_schema_upto{i}" for i in places)

@@ -6,7 +6,7 @@ import difflib
 import inspect
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import Column, Select, Table, literal, literal_column, select
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 #: A column, or its name in the database.
 ColumnRef: TypeAlias = "ColumnClause[Any] | str"
 #: Takes rows as dicts by column name; returns for each a dict of new values, or None to leave it.
-RowsFunction: TypeAlias = "Callable[[list[dict[str, Any]]], list[dict[str, Any] | None]]"
+RowsFunction: TypeAlias = "Callable[[list[dict[str, Any]]], Sequence[Mapping[str, Any] | None]]"
 
 LARGEST_BATCH = 100_000
 
