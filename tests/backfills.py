@@ -29,14 +29,17 @@ items = Table("items", MetaData(), Column("id", {type}, primary_key=True), Colum
               Column("b", Text), Column("n", Integer))
 {more}
 """
+#: Every row once, by a condition that the change makes false.
+LOWER = '[Backfill(items, {"b": func.lower(items.c.a)}, where=items.c.b.is_(None), batch_size=100)]'
 
 
 def create_items(connection: psycopg.Connection, rows: int = 0, type_: str = "bigint") -> None:
     """Create the table with a trigger that tells ``ledger.touched`` of every write of a row."""
     connection.execute(ITEMS.format(type=type_).encode())
-    key = "i" if type_ != "uuid" else "gen_random_uuid()"
-    source = f"SELECT {key}, 'A' || i FROM generate_series(1, {rows}) i"
-    connection.execute(f"INSERT INTO items (id, a) {source}".encode())
+    if rows:
+        key = "i" if type_ != "uuid" else "gen_random_uuid()"
+        source = f"SELECT {key}, 'A' || i FROM generate_series(1, {rows}) i"
+        connection.execute(f"INSERT INTO items (id, a) {source}".encode())
 
 
 def write_backfill(
@@ -71,3 +74,13 @@ def batches(connection: psycopg.Connection) -> int:
         connection, "SELECT count(*) FROM neuron_migration_log WHERE outcome = 'batch'"
     )
     return found
+
+
+def attempts(connection: psycopg.Connection, direction: str = "up") -> set[int]:
+    """Return the attempts that the log tells of."""
+    rows = connection.execute(
+        "SELECT DISTINCT attempt FROM neuron_migration_log "
+        "WHERE outcome = 'batch' AND direction = %s",
+        (direction,),
+    )
+    return {attempt for (attempt,) in rows}
