@@ -8,6 +8,7 @@ run that follows one which is killed.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class RowsWorker(Worker):
     """One run of a backfill whose values a function computes."""
 
     _rounds = 0
+    _before = 0
+    _delays = Deadline(math.inf)
     _sweeps = 0
     _other_text = ""
 
@@ -104,15 +107,19 @@ class RowsWorker(Worker):
         return [*super().notes(), *said, *([self._other_text] if self._other_text else [])]
 
     def _pause_before_another_round(self) -> None:
-        if not self.position.again:
-            self._rounds, self._delays = 0, Deadline(float("inf"))
+        """Let rows come to rest that changed while they were computed."""
+        again = self.position.again
+        before, self._before = self._before, len(again)
+        if not again or len(again) < before:
+            self._rounds, self._delays = 0, Deadline(math.inf)
+        if not again:
             return
         self._rounds += 1
         if self._rounds > _ROUNDS:
-            shown = ", ".join("/".join(key) for key in self.position.again[:3])
+            shown = ", ".join("/".join(key) for key in again[:3])
             raise self.refuse(
-                f"rows change each time that their values are computed, or cannot be changed: "
-                f"{shown}",
+                "rows change each time that their values are computed, or cannot be changed: "
+                + shown,
                 "run again when they come to rest; look for a trigger or a policy that keeps them "
                 "from being changed",
             )
@@ -230,6 +237,11 @@ class RowsWorker(Worker):
             text = _rendered(value, self._function.types[column])
         except (CompileError, ValueError, TypeError) as error:
             raise self._wrong(f"{self._function.name} returned for {column!r}: {error}") from error
+        if "\0" in text:
+            raise self._wrong(
+                f"{self._function.name} returned for {column!r} a NUL byte, which no text of "
+                "PostgreSQL can hold"
+            )
         return f"CAST({text} AS {self.column_types[column]})"
 
 
