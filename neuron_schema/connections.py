@@ -6,6 +6,7 @@ connection is put back when that goes back to the pool.
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +19,7 @@ from neuron_schema.errors import ConnectionFailed, DriverUnsupported, NeuronSche
 from neuron_schema.failures import AttemptFailed, look_error, original
 from neuron_schema.history import Look, look
 from neuron_schema.locking import session_sql
-from neuron_schema.pipeline import run_script
+from neuron_schema.pipeline import run_alone, run_script
 from neuron_schema.pooled import ending_sql, remember_sql
 
 if TYPE_CHECKING:
@@ -375,6 +376,50 @@ def private_connection(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
             fairy.close()
     finally:
         pool.dispose()
+
+
+def execute(connection: psycopg.Connection[Any], sql: str) -> psycopg.Cursor[Any]:
+    """Run one statement on a private connection.
+
+    Raises:
+        AttemptFailed: it failed.
+    """
+    try:
+        return connection.execute(sql.encode(connection.info.encoding))
+    except psycopg.Error as error:
+        raise AttemptFailed(error, sql=sql, lost=connection.closed) from None
+
+
+def commit_alone(
+    connection: psycopg.Connection[Any], settings: str, statements: tuple[str, ...]
+) -> list[PGresult]:
+    """Run statements and COMMIT as one transaction on a private connection, in one round trip.
+
+    Args:
+        connection: In autocommit; it can be used again, unless it is lost.
+        settings: Sets the transaction.
+        statements: What it does.
+
+    Returns:
+        What libpq answers to each of the statements.
+
+    Raises:
+        AttemptFailed: nothing was committed, unless the connection is lost.
+    """
+    script = ("BEGIN ISOLATION LEVEL READ COMMITTED", settings, *statements, _COMMIT)
+    progress = _Progress(script=script)
+    try:
+        run_alone(connection, script, progress.answers)
+        _check_commit(progress.answers[-1])
+    except psycopg.Error as error:
+        lost = connection.closed
+        if not lost:
+            with contextlib.suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
+        # Whatever of it was under way, it is the batch that may be there or not.
+        sql = statements[0] if lost else progress.failing
+        raise AttemptFailed(error, sql=sql, lost=lost) from None
+    return progress.answers[2:-1]
 
 
 def fetcher(connection: psycopg.Connection[Any]) -> Fetch:

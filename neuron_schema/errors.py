@@ -37,6 +37,7 @@
     │   ├── ConfirmationNeeded                  NS902
     │   ├── ProtectedDatabase                   NS903
     │   ├── NonEmptyDatabase                    NS904
+    │   ├── LogNeeded                           NS905
     │   └── ObjectsMissing                      NS906
     └── Interrupted                    exit 130 / 143   NS130
 """
@@ -329,6 +330,12 @@ class NonEmptyDatabase(Refused):
     """There are tables, but no history table that tells what made them."""
 
     code = "NS904"
+
+
+class LogNeeded(Refused):
+    """A backfill remembers in the log how far it came, and the run was to go without one."""
+
+    code = "NS905"
 
 
 class ObjectsMissing(Refused):

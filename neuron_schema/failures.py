@@ -54,6 +54,7 @@ class AttemptFailed(Exception):  # noqa: N818 - it never leaves the package
         sql: The statement that failed, as it was sent; None where none was reached.
         lost: The connection is gone, so that the outcome is unknown.
         blockers: The sessions it waited for, where they were seen.
+        progressed: It had come a way that need not be gone again.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class AttemptFailed(Exception):  # noqa: N818 - it never leaves the package
         self.sql = sql
         self.lost = lost
         self.blockers = blockers
+        self.progressed = False
 
     @property
     def cause(self) -> Cause:
@@ -197,7 +199,7 @@ def _step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSch
             text, where=step.path, remedy="use a database with the encoding UTF8"
         )
     return StatementFailed(
-        text, where=step.path, sqlstate=error.sqlstate, statement=sql, remedy=_remedy(error)
+        text, where=step.path, sqlstate=error.sqlstate, statement=sql, remedy=_remedy(error, step)
     )
 
 
@@ -218,11 +220,13 @@ def _creates_extension(sql: str | None) -> bool:
     return sql is not None and leading_words(sql, 2) == ("CREATE", "EXTENSION")
 
 
-def _remedy(error: psycopg.Error) -> str:
+def _remedy(error: psycopg.Error, step: Step) -> str:
     hint = error.diag.message_hint
     no_room = isinstance(error, pg.DiskFull | pg.IoError | pg.ConfigurationLimitExceeded)
     first = "make room on the server" if no_room else "correct the version"
     advice = f"{first} and run again; it was rolled back and is still pending"
+    if step.backfill is not None:
+        advice = "run again when the cause is mended; the batches before it are done and stay so"
     return f"{hint} ({advice})" if hint else advice
 
 

@@ -71,6 +71,10 @@ _LIMITS = (
 # While a statement waits for a lock, everybody who comes later waits for it: at first a short
 # wait will do, because most locks are held for moments.
 _LOCK_TIMEOUT_RAMP_S = (0.2, 0.5)
+UNRAMPED = len(_LOCK_TIMEOUT_RAMP_S)
+"""The attempt from which on a lock is waited for as long as the settings say."""
+
+_BATCH_LOCK_TIMEOUT_S = 2.0
 
 
 class Place(enum.Enum):
@@ -115,10 +119,14 @@ class SessionSettings:
 
     def of(self, step: Step) -> SessionSettings:
         """Return the settings of a step: its own go before the run's."""
-        if not step.settings:
+        if not step.settings and step.backfill is None:
             return self
         own = dict(step.settings)
-        limits: dict[str, Any] = {
+        # A batch of a backfill waits for rows, which does not keep others waiting as DDL does.
+        limits: dict[str, Any] = (
+            {} if step.backfill is None else {"lock_timeout": _BATCH_LOCK_TIMEOUT_S}
+        )
+        limits |= {
             name: int(own.pop(name).removesuffix("ms")) / 1000 for name in _LIMITS if name in own
         }
         return replace(self, **limits, own=tuple(own.items()))

@@ -11,10 +11,10 @@ import functools
 import json
 import socket
 import uuid
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from neuron_schema.model import Direction, Outcome
+from neuron_schema.model import BackfillSpec, Direction, Outcome, OwnCommit
 from neuron_schema.quoting import literal
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 TRANSACTION = "transaction"
 """The kind of a step that is one transaction; any other kind is the operation's name."""
+
+BATCH = "batch"
+"""The outcome that the row of a backfill's batch tells; the step's own row comes after the last."""
 
 _COLUMNS = (
     ("id", "bigint", "GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
@@ -102,7 +105,11 @@ def _tool_version() -> str:
 
 
 def entry_sql(
-    table: str, step: Step, by: Author, progress: Mapping[str, object] | None = None
+    table: str,
+    step: Step,
+    by: Author,
+    progress: Mapping[str, object] | None = None,
+    attempt: int | None = None,
 ) -> str:
     """Return the INSERT that tells of a step, for the end of the transaction that it tells of.
 
@@ -111,6 +118,7 @@ def entry_sql(
         step: What is done.
         by: Who does it.
         progress: What a backfill tells of itself.
+        attempt: Which of a backfill's attempts this ends.
     """
     values = _values(step, by, step.outcome)
     values |= {
@@ -120,7 +128,33 @@ def entry_sql(
     }
     if progress is not None:
         values["progress"] = literal(json.dumps(progress))
+    if attempt is not None:
+        values["attempt"] = str(attempt)
     return _insert(table, values)
+
+
+def batch_sql(table: str, step: Step, by: Author, *, attempt: int, n: int, progress: str) -> str:
+    """Return the INSERT that tells of a backfill's batch, up to its SELECT's FROM.
+
+    Version, direction, attempt and n are unique: of two runs that would do one batch, one fails.
+
+    Args:
+        table: The log's quoted name.
+        step: The backfill.
+        by: Who runs it.
+        attempt: Which of its attempts.
+        n: Which of the attempt's batches, from 1.
+        progress: An SQL expression of the type json.
+    """
+    values = _identity(step, by, BATCH) | {
+        "started_at": "pg_catalog.transaction_timestamp()",
+        "duration_ms": "EXTRACT(epoch FROM pg_catalog.clock_timestamp() "
+        "- pg_catalog.transaction_timestamp()) * 1000",
+        "attempt": str(attempt),
+        "n": str(n),
+        "progress": progress,
+    }
+    return f"INSERT INTO {table} ({', '.join(values)})\nSELECT {', '.join(values.values())}"
 
 
 def failure_sql(
@@ -152,26 +186,72 @@ def _values(step: Step, by: Author, outcome: Outcome) -> dict[str, str]:
     up, down = step.statements, step.opposite
     if step.direction is Direction.DOWN:
         up, down = down, up
-    values = {
+    values = {**_identity(step, by, outcome.value), "up": _array(up)}
+    if step.irreversible is not None:
+        return {**values, "irreversible": literal(step.irreversible)}
+    values["down"] = _array(down)
+    operations = [recorded_operation(one.own_commit) for one in down if one.own_commit is not None]
+    if operations:
+        values["down_operation"] = literal(json.dumps(operations[0]))
+    return values
+
+
+def _identity(step: Step, by: Author, outcome: str) -> dict[str, str]:
+    """Return columns and SQL expressions that tell of what a row is, and who wrote it."""
+    return {
         "run_id": literal(by.run_id),
         "version": literal(step.version),
         "name": literal(step.name),
         "direction": literal(step.direction.value),
         "kind": literal(_kind(step.statements)),
-        "outcome": literal(outcome.value),
+        "outcome": literal(outcome),
         "host": literal(by.host),
         "application": literal(by.application),
         "tool_version": literal(by.tool_version),
         "checksum": literal(step.checksum),
-        "up": _array(up),
     }
-    if step.irreversible is not None:
-        return {**values, "irreversible": literal(step.irreversible)}
-    values["down"] = _array(down)
-    operations = [asdict(one.own_commit) for one in down if one.own_commit is not None]
-    if operations:
-        values["down_operation"] = literal(json.dumps(operations[0]))
-    return values
+
+
+def recorded_operation(own: OwnCommit) -> dict[str, Any]:
+    """Return how an operation is made safe to repeat, as JSON; a function cannot be kept."""
+    record: dict[str, Any] = {
+        "kind": own.kind,
+        "probe": own.probe,
+        "repair": list(own.repair),
+        "cleanup": own.cleanup,
+    }
+    if own.backfill is not None:
+        spec = own.backfill
+        record["backfill"] = {
+            "table": spec.table,
+            "key": list(spec.key),
+            "set_": [list(pair) for pair in spec.set_],
+            "where": spec.where,
+            "batch_size": spec.batch_size,
+            "pause_s": spec.pause_s,
+        }
+        if spec.rows is not None:
+            kept = ("name", "columns", "revision", "source")
+            record["backfill"]["rows"] = {name: getattr(spec.rows, name) for name in kept}
+    return record
+
+
+def restored_operation(record: Mapping[str, Any]) -> OwnCommit | None:
+    """Return what ``recorded_operation`` was given, or None where that was a function's work."""
+    spec = record.get("backfill")
+    if spec is not None and "rows" in spec:
+        return None
+    return OwnCommit(
+        kind=record["kind"],
+        probe=record["probe"],
+        repair=tuple(record["repair"]),
+        cleanup=record["cleanup"],
+        backfill=None
+        if spec is None
+        else BackfillSpec(
+            **{**spec, "key": tuple(spec["key"]), "set_": tuple(map(tuple, spec["set_"]))}
+        ),
+    )
 
 
 def _kind(statements: Iterable[Statement]) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 
 class Direction(enum.StrEnum):
@@ -60,6 +61,51 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowFunction:
+    """What computes a backfill's values outside of the database.
+
+    Attributes:
+        function: Takes rows, returns for each the new values by column, or None.
+        name: What the function calls itself.
+        columns: The quoted names of what it reads, beside the key.
+        types: The table's columns and their SQLAlchemy types, by their names in the database.
+        revision: What its author calls this state of it.
+        source: Its text, or None where that cannot be had.
+    """
+
+    function: Callable[[list[dict[str, Any]]], Any]
+    name: str
+    columns: tuple[str, ...]
+    types: Mapping[str, Any]
+    revision: str
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillSpec:
+    """What a backfill does to each row, and how it walks through them. All of it is SQL.
+
+    Attributes:
+        table: The table, as a statement names it.
+        key: The quoted names of the columns in whose order it walks.
+        set_: Columns and what each is set to; none where a function computes the values.
+        where: Which rows are to be changed; None for all.
+        batch_size: How many rows the first batch has; where a function computes, the most it
+            is given at once.
+        pause_s: Seconds between two batches.
+        rows: What computes the values outside of the database.
+    """
+
+    table: str
+    key: tuple[str, ...]
+    set_: tuple[tuple[str, str], ...] = ()
+    where: str | None = None
+    batch_size: int = 1000
+    pause_s: float = 0.0
+    rows: RowFunction | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnCommit:
     """How an operation that PostgreSQL commits on its own is made safe to repeat.
 
@@ -71,12 +117,15 @@ class OwnCommit:
         repair: Statements that clear away what an interrupted attempt left behind.
         cleanup: A query of one text column whose rows are such statements, where only the catalog
             knows the names. It is asked before anything else, and after an attempt that failed.
+        backfill: What is done batch by batch, instead of the statement; the log remembers how
+            far it came.
     """
 
     kind: str
     probe: str | None = None
     repair: tuple[str, ...] = ()
     cleanup: str | None = None
+    backfill: BackfillSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +318,12 @@ class Step:
         return not any(statement.own_commit for statement in self.runs)
 
     @property
+    def backfill(self) -> BackfillSpec | None:
+        """What the step does batch by batch, or None."""
+        own = None if self.transactional else self.statements[0].own_commit
+        return own.backfill if own is not None else None
+
+    @property
     def label(self) -> str:
         """Version and name as the file name joins them."""
         return f"{self.version}_{self.name}"
@@ -298,12 +353,16 @@ class StepReport:
     Attributes:
         duration_ms: Wall time in milliseconds, attempts and waits included.
         confirmed: True when the reply to COMMIT was lost and the history row told the outcome.
+        rows: How many rows a backfill wrote, all attempts together; None for any other step.
+        note: What is to be known of it beside, or "".
     """
 
     step: Step
     outcome: Outcome
     duration_ms: float = 0.0
     confirmed: bool = False
+    rows: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,6 +425,19 @@ class StepProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepNoted:
+    """Something about a step that its user should know while it runs.
+
+    Attributes:
+        warning: It is odd, and goes on all the same.
+    """
+
+    step: Step
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepEnded:
     """A step ended, well or not."""
 
@@ -396,7 +468,7 @@ class Noticed:
 
 
 Event: TypeAlias = (
-    PlanMade | StepStarted | StepWaiting | StepProgress | StepEnded | Warned | Noticed
+    PlanMade | StepStarted | StepWaiting | StepProgress | StepNoted | StepEnded | Warned | Noticed
 )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from neuron_schema.connections import execute
 from neuron_schema.errors import OperationUnfinished
 from neuron_schema.failures import AttemptFailed
 from neuron_schema.locking import Deadline
@@ -30,18 +31,6 @@ class Overdue(Exception):  # noqa: N818 - it never leaves the package
     def __init__(self, state: str | None) -> None:
         super().__init__("the operation's time is over")
         self.state = state
-
-
-def execute(connection: psycopg.Connection[Any], sql: str) -> psycopg.Cursor[Any]:
-    """Run one statement.
-
-    Raises:
-        AttemptFailed: it failed.
-    """
-    try:
-        return connection.execute(sql.encode(connection.info.encoding))
-    except psycopg.Error as error:
-        raise AttemptFailed(error, sql=sql, lost=connection.closed) from None
 
 
 def ask(connection: psycopg.Connection[Any], sql: str) -> Any:

@@ -55,6 +55,31 @@ def run_script(
         _exchanged(raw, script, answers)
 
 
+def run_alone(raw: psycopg.Connection[Any], script: Sequence[str], answers: list[PGresult]) -> None:
+    """Run single statements on a connection that nobody listens to.
+
+    Args:
+        raw: In autocommit. After a statement that fails it can be used again.
+        script: The statements.
+        answers: Takes what libpq answers to each that goes well.
+
+    Raises:
+        psycopg.Error: a statement failed, or the connection did.
+    """
+    if psycopg.Pipeline.is_supported():
+        try:
+            _exchanged(raw, script, answers)
+        except psycopg.Error:
+            with contextlib.suppress(psycopg.Error):
+                raw.pgconn.exit_pipeline_mode()
+            raise
+        return
+    for sql in script:
+        answer = raw.execute(sql.encode(raw.info.encoding)).pgresult
+        if answer is not None:
+            answers.append(answer)
+
+
 def _is_watched(connection: Connection) -> bool:
     """Whether somebody wants to see statements: a listener of the engine's, or its log."""
     dispatch: Any = connection.dispatch

@@ -62,13 +62,17 @@ def _lower(name: str) -> str:
     return "".join(c.lower() if c.isascii() else c for c in name)
 
 
-def do_block(*bodies: str) -> str:
+def do_block(*bodies: str, head: str = "") -> str:
     """Return plpgsql statements as one DO, in a dollar quote that nothing inside can end.
 
     https://www.postgresql.org/docs/current/sql-do.html
+
+    Args:
+        bodies: The statements.
+        head: Options and declarations, each line ended.
     """
     body = "\n".join(bodies)
     tag = "neuron_schema"
-    while f"${tag}$" in body:
+    while f"${tag}$" in head + body:
         tag += "_"
-    return f"DO ${tag}$\nBEGIN\n{body}\nEND\n${tag}$"
+    return f"DO ${tag}$\n{head}BEGIN\n{body}\nEND\n${tag}$"

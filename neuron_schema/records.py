@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from neuron_schema.model import LogEntry, Migration, Outcome, OwnCommit, Statement
+from neuron_schema.log import restored_operation
+from neuron_schema.model import LogEntry, Migration, Outcome, Statement
 from neuron_schema.quoting import literal
 
 if TYPE_CHECKING:
@@ -106,6 +107,11 @@ def recorded(fetch: Fetch, table: HistoryTable, versions: Iterable[str]) -> tupl
 
 def _migration(row: Any, table: HistoryTable) -> Migration:
     version, name, checksum, up, down, irreversible, operation, number = row
+    # psycopg reads json itself, unless a service has told it not to.
+    record = json.loads(operation) if isinstance(operation, str) else operation
+    own = restored_operation(record) if record is not None else None
+    if record is not None and own is None:
+        irreversible = "a function of its file computed the values, and the log cannot keep that"
     return Migration(
         version=version,
         name=name,
@@ -113,15 +119,6 @@ def _migration(row: Any, table: HistoryTable) -> Migration:
         checksum=checksum or "",
         path=f"row {number} of {table.log_name}",
         up_statements=tuple(Statement(sql=sql) for sql in up or ()),
-        down_statements=_down(down or (), operation),
+        down_statements=tuple(Statement(sql=sql, own_commit=own) for sql in down or ()),
         irreversible=irreversible,
     )
-
-
-def _down(texts: Sequence[str], operation: Any) -> tuple[Statement, ...]:
-    if operation is None:
-        return tuple(Statement(sql=sql) for sql in texts)
-    # psycopg reads json itself, unless a service has told it not to.
-    value = json.loads(operation) if isinstance(operation, str) else operation
-    own = OwnCommit(**{**value, "repair": tuple(value["repair"])})
-    return (Statement(sql=texts[0], own_commit=own),)

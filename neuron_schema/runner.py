@@ -23,6 +23,7 @@ from neuron_schema.errors import (
     ConnectionFailed,
     DirectAddressNeeded,
     HistoryConflict,
+    LogNeeded,
     NeuronSchemaError,
     SettingsError,
 )
@@ -44,6 +45,7 @@ from neuron_schema.model import (
     Status,
     Step,
     StepEnded,
+    StepNoted,
     StepProgress,
     StepReport,
     StepStarted,
@@ -344,6 +346,7 @@ class MigrationRunner:
                     run.announce()
                     history = _History(look)
                     try:
+                        self._check_log(run.plan)
                         self._check_direct(run.plan, look)
                         if unchecked and run.plan.steps:
                             self._preflight(run, look)
@@ -417,12 +420,17 @@ class MigrationRunner:
             deadline_s=self._deadline,
             waiting=run.waiting,
             notices=notices,
+            progress=run.progress,
+            note=run.note,
         )
         try:
-            run_step(step, context)
+            filled = run_step(step, context)
         finally:
             notices.tell(run.noticed)
-        run.ended(step.outcome)
+        if filled is None:
+            run.ended(step.outcome)
+        else:
+            run.ended(step.outcome, rows=filled.rows, note=filled.note)
         watch.raise_failure()
 
     def _log_failure(
@@ -529,6 +537,17 @@ class MigrationRunner:
                     raise
                 time.sleep(delay)
 
+    def _check_log(self, plan: Plan) -> None:
+        """Refuse, before anything runs, what cannot do without the log."""
+        fills = [step.label for step in plan.steps if step.backfill is not None]
+        if fills and not self._log:
+            raise LogNeeded(
+                f"{', '.join(fills)}: a backfill remembers in the log how far it came, and the run "
+                "was to go on without one",
+                remedy="run without --no-log (log=False), as a role that may create a table in the "
+                "history table's schema",
+            )
+
     def _check_direct(self, plan: Plan, look: Look) -> None:
         """Refuse, before anything runs, operations that a pooler would break."""
         alone = [step for step in plan.steps if not step.transactional]
@@ -584,22 +603,29 @@ class _Run:
 
     def progressed(self, measure: Measure) -> None:
         """Tell how far the step at work is."""
-        if self._current is not None:
-            self._tell(
-                StepProgress(
-                    step=self._current,
-                    phase=measure.phase,
-                    done=measure.done,
-                    total=measure.total,
-                    unit=measure.unit,
-                )
-            )
+        self.progress(measure.phase, measure.done, measure.total, measure.unit)
 
     def noticed(self, severity: str, text: str) -> None:
         if self._current is not None:
             self._tell(Noticed(step=self._current, severity=severity, text=text))
 
-    def ended(self, outcome: Outcome, *, confirmed: bool = False) -> None:
+    def progress(self, phase: str, done: int | None, total: int | None, unit: str) -> None:
+        if self._current is not None:
+            step = self._current
+            self._tell(StepProgress(step=step, phase=phase, done=done, total=total, unit=unit))
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        if self._current is not None:
+            self._tell(StepNoted(step=self._current, text=text, warning=warning))
+
+    def ended(
+        self,
+        outcome: Outcome,
+        *,
+        confirmed: bool = False,
+        rows: int | None = None,
+        note: str = "",
+    ) -> None:
         if self._current is None:
             return
         report = StepReport(
@@ -607,6 +633,8 @@ class _Run:
             outcome=outcome,
             duration_ms=(time.monotonic() - self._began) * 1000,
             confirmed=confirmed,
+            rows=rows,
+            note=note,
         )
         index, total = len(self._done), self._total
         self._done.append(report)

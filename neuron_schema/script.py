@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuron_schema.backfill_script import backfill_comments, backfill_lines
 from neuron_schema.history import create_sql, record_sql
 from neuron_schema.model import Direction, ended
 from neuron_schema.quoting import identifier, literal, names_of_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from neuron_schema.history import HistoryTable
     from neuron_schema.locking import SessionSettings
@@ -30,6 +31,7 @@ def psql_script(
     *,
     exists: bool = False,
     settings: SessionSettings | None = None,
+    estimates: Mapping[str, int | None] | None = None,
 ) -> str:
     """Return what psql runs to do the same as the runner.
 
@@ -37,11 +39,13 @@ def psql_script(
         table: The history table.
         exists: Whether it is known to be there.
         settings: What each transaction is set to; None leaves the session's own.
+        estimates: About how many rows the tables of backfills have, by their versions; None
+            where a database was not asked.
     """
     parts = []
     for index, step in enumerate(plan.steps):
         create = plan.direction is Direction.UP and not exists and index == 0
-        parts.append("\n".join(_step(step, table, settings, create=create)))
+        parts.append("\n".join(_step(step, table, settings, create=create, estimates=estimates)))
     head = [r"\set ON_ERROR_STOP on"]
     if not all(step.transactional for step in plan.steps):
         # It may be off in a psqlrc, and the operation would find itself in a transaction.
@@ -59,7 +63,12 @@ def step_sql(step: Step, table: HistoryTable, *, create: bool = False) -> tuple[
 
 
 def _step(
-    step: Step, table: HistoryTable, settings: SessionSettings | None, *, create: bool
+    step: Step,
+    table: HistoryTable,
+    settings: SessionSettings | None,
+    *,
+    create: bool,
+    estimates: Mapping[str, int | None] | None = None,
 ) -> Iterator[str]:
     yield from _heading(step)
     if step.transactional:
@@ -69,8 +78,13 @@ def _step(
         yield "COMMIT;"
         return
     # Its own transaction ends with it, and only then may the history tell of it.
+    if step.backfill is not None:
+        yield from backfill_comments(step, estimates)
     yield from _set(step, settings)
-    yield from (ended(statement.sql) for statement in step.statements)
+    if step.backfill is not None and step.backfill.rows is None:
+        yield from backfill_lines(step.backfill)
+    else:
+        yield from (ended(statement.sql) for statement in step.statements)
     yield "BEGIN;"
     if create:
         yield ended(create_sql(table))

@@ -11,12 +11,18 @@ import contextlib
 import functools
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from neuron_schema import log
-from neuron_schema.connections import Script, fetcher, private_connection, run_transaction
+from neuron_schema.connections import (
+    Script,
+    execute,
+    fetcher,
+    private_connection,
+    run_transaction,
+)
 from neuron_schema.errors import (
     CommitFailed,
     LockTimeout,
@@ -41,7 +47,7 @@ from neuron_schema.locking import (
     run_lock_key,
     settings_sql,
 )
-from neuron_schema.operating import Operation, Overdue, ask, execute
+from neuron_schema.operating import Operation, Overdue, ask
 from neuron_schema.quoting import do_block
 from neuron_schema.sessions import Session, ending, holder_of, in_words
 from neuron_schema.watching import StepWatch
@@ -51,6 +57,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from neuron_schema.backfill import Filled
     from neuron_schema.history import Fetch
     from neuron_schema.log import Author
     from neuron_schema.model import Step
@@ -98,6 +105,8 @@ class StepContext:
         deadline_s: Seconds to wait for anything else.
         waiting: Told the reason and the seconds of every wait.
         notices: Takes what the server says while the step runs.
+        progress: Told phase, done, total and unit of what takes long.
+        note: Told what a user should know of the step, with ``warning=True`` where it is odd.
     """
 
     engine: Engine
@@ -111,6 +120,8 @@ class StepContext:
     deadline_s: float
     waiting: Callable[[str, float], None]
     notices: Notices
+    progress: Callable[[str, int | None, int | None, str], None] = lambda *_: None
+    note: Callable[..., None] = lambda *_, **__: None
 
     def set_session(self, place: Place, attempt: int = 0) -> str:
         """Return what sets one of the step's sessions."""
@@ -160,17 +171,22 @@ class StepContext:
         create = () if self.look.exists else (create_sql(table),)
         return (*create, record_sql(table, step))
 
-    def log_entry(self, step: Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def log_entry(
+        self, step: Step, filled: Filled | None = None
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return what creates the log where it is absent, and what adds a row to it."""
         if self.author is None:
             return (), ()
         table = self.look.table.qualified_log
         create = () if self.look.log_exists else (log.create_sql(table),)
-        return create, (log.entry_sql(table, step, self.author),)
+        if filled is None:
+            return create, (log.entry_sql(table, step, self.author),)
+        told, attempt = filled.progress, filled.attempt
+        return create, (log.entry_sql(table, step, self.author, told, attempt),)
 
 
-def run_step(step: Step, context: StepContext) -> None:
-    """Run one step to its end.
+def run_step(step: Step, context: StepContext) -> Filled | None:
+    """Run one step to its end; return what a backfill did.
 
     Raises:
         HistoryMoved: another run changed the history; nothing of this step was done by this
@@ -183,8 +199,8 @@ def run_step(step: Step, context: StepContext) -> None:
         try:
             if step.transactional:
                 _attempt_transaction(step, context, waits.not_granted)
-            else:
-                _attempt_own_commit(step, context, waits)
+                return None
+            return _attempt_own_commit(step, context, waits)
         except UnicodeEncodeError as error:
             raise ServerUnsupported(
                 f"{step.label}: the database's encoding cannot hold {error.object[error.start]!r}",
@@ -196,8 +212,6 @@ def run_step(step: Step, context: StepContext) -> None:
             waits.for_run_lock(reason, functools.partial(getattr, running, "session"))
         except AttemptFailed as failed:
             unsure = _after_failure(failed, waits, step, context, unsure=unsure)
-        else:
-            return
 
 
 def _after_failure(
@@ -296,7 +310,8 @@ def _final(failed: AttemptFailed, step: Step) -> NeuronSchemaError:
         return CommitFailed(
             f"{step.label}: {failed.error}", where=step.path, remedy="look into the server's log"
         )
-    authors = failed.sql in {statement.sql for statement in step.statements}
+    # What a backfill runs is made of the author's expressions.
+    authors = step.backfill or failed.sql in {statement.sql for statement in step.statements}
     return step_error(failed, step, failed.sql if authors else None)
 
 
@@ -348,6 +363,8 @@ class _Waits:
             NeuronSchemaError: there is to be none.
         """
         error = _final(failed, self._step)
+        if failed.progressed:
+            self._deadline = Deadline(self._context.deadline_s)
         if failed.cause is Cause.RUN_LOCK_HELD:
             context = self._context
             self.for_run_lock("another run holds the run lock", lambda: _holder(context))
@@ -413,7 +430,7 @@ def _holder(context: StepContext) -> Session | None:
     return None
 
 
-def _attempt_own_commit(step: Step, context: StepContext, waits: _Waits) -> None:
+def _attempt_own_commit(step: Step, context: StepContext, waits: _Waits) -> Filled | None:
     """Hold the run lock on one connection, and operate on another.
 
     The one that holds it stays without a snapshot and without a lock on any table, for which
@@ -433,20 +450,31 @@ def _attempt_own_commit(step: Step, context: StepContext, waits: _Waits) -> None
             raise OperationRunning(holder_of(fetcher(worker), key))
         execute(worker, context.set_session(Place.OPERATION))
         execute(worker, do_block(context.premise))
-        with _watched(context, context.direct) as begun:
-            if begun is not None:
-                begun(worker.info.backend_pid)
-            try:
-                Operation(worker, step, waits.operation_ends()).run()
-            except Overdue as overdue:
-                raise _overdue_error(overdue, step, context) from None
-        create, entry = context.log_entry(step)
+        filled = None
+        if step.backfill is not None:
+            filled = _backfill(worker, step, context)
+        else:
+            _operate(worker, step, context, waits)
+        create, entry = context.log_entry(step, filled)
         for sql in (*context.record(step), *create, *entry):
             execute(guardian, sql)
         if execute(guardian, "COMMIT").statusmessage != "COMMIT":
             raise CommitFailed(
                 f"{step.label}: COMMIT was not answered with COMMIT", where=step.path
             )
+    return filled
+
+
+def _operate(
+    worker: psycopg.Connection[Any], step: Step, context: StepContext, waits: _Waits
+) -> None:
+    with _watched(context, context.direct) as begun:
+        if begun is not None:
+            begun(worker.info.backend_pid)
+        try:
+            Operation(worker, step, waits.operation_ends()).run()
+        except Overdue as overdue:
+            raise _overdue_error(overdue, step, context) from None
 
 
 def _overdue_error(
@@ -473,3 +501,32 @@ def _overdue_error(
         remedy="give it more time (operation_timeout in [tool.neuron_schema], 0 for no limit), "
         "and run again",
     )
+
+
+def _backfill(worker: psycopg.Connection[Any], step: Step, context: StepContext) -> Filled:
+    """Bring a backfill to its end from wherever an earlier attempt left it.
+
+    Raises:
+        OperationRunning: another run is at work on it.
+    """
+    from neuron_schema.backfill import Around, BatchTaken, Worker
+    from neuron_schema.backfill_rows import RowsWorker
+
+    assert context.author is not None  # noqa: S101 - without a log nothing is run
+    assert step.backfill is not None  # noqa: S101 - the caller's reason to call
+    around = Around(
+        table=context.look.table,
+        by=context.author,
+        facts=context.look.facts,
+        settings=context.settings,
+        watched=lambda: _watched(context, context.direct),
+        deadline_s=context.deadline_s,
+        waiting=context.waiting,
+        progress=context.progress,
+        note=context.note,
+    )
+    kind = Worker if step.backfill.rows is None else RowsWorker
+    try:
+        return kind(worker, step, step.backfill, around).run()
+    except BatchTaken:
+        raise OperationRunning(None) from None

@@ -154,7 +154,8 @@ def _settings(
         # A table of that name is as good as any other.
         return ()
     try:
-        return version_settings.checked(declared, alone=any(one.own_commit for one in statements))
+        alone = any(one.own_commit and not one.own_commit.backfill for one in statements)
+        return version_settings.checked(declared, alone=alone)
     except CompileError as error:
         raise _invalid(error, "`settings`", module.place("settings")) from None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from neuron_schema.errors import ConnectionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from neuron_schema.history import Fetch, HistoryTable, Look
     from neuron_schema.url import Address
@@ -125,6 +125,29 @@ def bounded(address: Address, *, patience_s: float, limit_s: float) -> Iterator[
             return rows
 
         yield fetch
+
+
+def rows_of(
+    address: Address, search_path: str, tables: Iterable[str], *, patience_s: float
+) -> dict[str, int | None]:
+    """Return about how many rows tables have; None for one that is not there or was not counted.
+
+    Args:
+        search_path: Where they are looked for.
+        tables: As statements name them.
+        patience_s: As for ``look_at``.
+
+    Raises:
+        ConnectionFailed: the server does not answer.
+    """
+    from neuron_schema.backfill_sql import relation_sql
+    from neuron_schema.quoting import literal
+
+    with _connect(address, patience_s) as connection:
+        fetch = _Fetch(connection, None)
+        fetch(f"SELECT pg_catalog.set_config('search_path', {literal(search_path)}, false)")
+        found = {table: fetch(relation_sql(table)) for table in tables}
+    return {table: rows[0][2] if rows else None for table, rows in found.items()}
 
 
 class _Fetch:

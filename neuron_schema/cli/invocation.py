@@ -257,6 +257,23 @@ class Invocation:
         gc.set_threshold(10_000, 20, 20)
         return self.versions.migrations(infos)
 
+    def estimates(self, address: Address, plan: Plan, look: Look) -> dict[str, int | None]:
+        """Return about how many rows the tables of a plan's backfills have, by version.
+
+        Raises:
+            ConnectionFailed: the server does not answer.
+        """
+        tables = {
+            step.version: step.backfill.table for step in plan.steps if step.backfill is not None
+        }
+        if not tables:
+            return {}
+        from neuron_schema.cli.connecting import rows_of
+
+        path = self.session_settings(look).search_path
+        counts = rows_of(address, path, set(tables.values()), patience_s=self.settings.deadline)
+        return {version: counts[table] for version, table in tables.items()}
+
     def session_settings(self, look: Look) -> SessionSettings:
         """Return what the session of every step is set to."""
         from neuron_schema.locking import SessionSettings
@@ -275,12 +292,14 @@ class Invocation:
 
     def session_values(self, look: Look, step: Step) -> dict[str, str]:
         """Return what a step's session is set to, by the server's names."""
-        from neuron_schema.locking import Place, session_values
+        from neuron_schema.locking import UNRAMPED, Place, session_values
 
-        place = Place.TRANSACTION if step.transactional else Place.OPERATION
+        batches = step.backfill is not None
+        place = Place.TRANSACTION if step.transactional or batches else Place.OPERATION
         settings = self.session_settings(look).of(step)
         ramp = [
-            session_values(settings, look.facts, place, attempt=attempt) for attempt in range(3)
+            session_values(settings, look.facts, place, attempt=attempt)
+            for attempt in range(UNRAMPED if batches else 0, UNRAMPED + 1)
         ]
         lock_timeouts = dict.fromkeys(values["lock_timeout"] for values in ramp)
         return {**ramp[0], "lock_timeout": " then ".join(lock_timeouts)}

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from neuron_schema.errors import InternalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from neuron_schema.errors import NeuronSchemaError
-    from neuron_schema.model import Plan, Report
+    from neuron_schema.model import Plan, Report, Step
 
 # A path in between may have taken one of the slashes.
 _PASSWORD = re.compile(r"(:/{1,2}[^\s/:@]*:)\S*(?=@)|(?<=\bpassword=)(?:'[^']*'|[^\s&]+)", re.I)
@@ -151,8 +151,15 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def plan_steps(plan: Plan) -> list[dict[str, Any]]:
-    """Return a plan's steps as ``--json`` shows them."""
+def plan_steps(
+    plan: Plan, estimates: Mapping[str, int | None] | None = None
+) -> list[dict[str, Any]]:
+    """Return a plan's steps as ``--json`` shows them.
+
+    Args:
+        plan: The plan.
+        estimates: About how many rows the tables of its backfills have, by version.
+    """
     return [
         {
             "version": step.version,
@@ -162,9 +169,35 @@ def plan_steps(plan: Plan) -> list[dict[str, Any]]:
             "checksum": step.checksum,
             "outcome": "planned",
             "duration_ms": None,
+            **_backfill(step, (estimates or {}).get(step.version)),
         }
         for step in plan.steps
     ]
+
+
+def _backfill(step: Step, rows: int | None) -> dict[str, Any]:
+    """Return what is to be known of a backfill beside its statement; {} of any other step."""
+    spec = step.backfill
+    if spec is None:
+        return {}
+    function = spec.rows and {
+        "name": spec.rows.name,
+        "columns": list(spec.rows.columns),
+        "revision": spec.rows.revision,
+        "source": spec.rows.source,
+    }
+    return {
+        "backfill": {
+            "table": spec.table,
+            "key": list(spec.key),
+            "set": dict(spec.set_),
+            "where": spec.where,
+            "batch_size": spec.batch_size,
+            "pause": spec.pause_s,
+            "function": function,
+            "estimated_rows": rows,
+        }
+    }
 
 
 def report_steps(report: Report) -> list[dict[str, Any]]:
@@ -178,6 +211,8 @@ def report_steps(report: Report) -> list[dict[str, Any]]:
             "checksum": done.step.checksum,
             "outcome": done.outcome.value,
             "duration_ms": round(done.duration_ms, 1),
+            "rows": done.rows,
+            "note": done.note,
         }
         for done in report.steps
     ]

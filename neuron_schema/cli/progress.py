@@ -16,6 +16,7 @@ from neuron_schema.model import (
     Outcome,
     Report,
     StepEnded,
+    StepNoted,
     StepProgress,
     StepReport,
     StepStarted,
@@ -76,6 +77,8 @@ class Progress:
                 self._wait(event)
             case StepProgress():
                 self._go_on(event)
+            case StepNoted():
+                self._note(event)
             case StepEnded():
                 self.current = None
                 self.done.append(event.report)
@@ -140,6 +143,14 @@ class Progress:
         self._hide_bars()
         tell()
 
+    def _note(self, event: StepNoted) -> None:
+        if self._quiet:
+            return
+        self._hide_bars()
+        (warn if event.warning else note)(event.text)
+        if self._bars is not None:
+            self._bars.show()
+
     def _end(self, event: StepEnded) -> None:
         self._hide_bars()
         if self._quiet or self._unread:
@@ -150,6 +161,10 @@ class Progress:
         text = f"{one_line(report.step.label)}  {outcome}  {_duration(report.duration_ms)}"
         if report.confirmed:
             text += "  (confirmed after a lost reply)"
+        if report.rows is not None:
+            text += f"  {report.rows} row{'s' * (report.rows != 1)}"
+        if report.note:
+            text += f"  ({one_line(report.note)})"
         try:
             show(text)
         except (BrokenPipeError, InternalError):

@@ -128,10 +128,15 @@ def print_plan(
     from neuron_schema.script import psql_script
 
     made = call.plan(address, look, direction, **target)
-    call.put(direction=made.direction.value, steps=plan_steps(made))
+    estimates = call.estimates(address, made, look)
+    call.put(direction=made.direction.value, steps=plan_steps(made, estimates))
     if not call.as_json:
         text = psql_script(
-            made, look.table, exists=look.exists, settings=call.session_settings(look)
+            made,
+            look.table,
+            exists=look.exists,
+            settings=call.session_settings(look),
+            estimates=estimates,
         )
         show_script(text.rstrip("\n"))
         if not made.steps:

@@ -35,6 +35,7 @@ renders it as well; ``AddConstraint(constraint, isolate_from_table=False)`` leav
 from __future__ import annotations
 
 from neuron_schema.ops.alter_column import AlterColumn
+from neuron_schema.ops.backfill import Backfill, BackfillRows
 from neuron_schema.ops.base import Operation
 from neuron_schema.ops.column import AddColumn, DropColumn
 from neuron_schema.ops.column_storage import SetStatistics, SetStorage
@@ -69,6 +70,8 @@ __all__ = [
     "AddNotNull",
     "AlterColumn",
     "AttachPartition",
+    "Backfill",
+    "BackfillRows",
     "CreateExtension",
     "CreateFunction",
     "CreatePartition",

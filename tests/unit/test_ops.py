@@ -323,6 +323,7 @@ def test_a_body_cannot_end_its_dollar_quotes(body: str) -> None:
     ("op", "kind"),
     [
         (ops.Vacuum("t"), "VACUUM"),
+        (ops.Backfill("t", {"a": "1"}, key=["id"]), "BACKFILL"),
         (ops.Reindex("i", concurrently=True), "REINDEX CONCURRENTLY"),
         (
             ops.DetachPartition("t", "p", concurrently=True),
