@@ -28,12 +28,13 @@ class Cursor:
         while found and found[-1].text == ";":
             found = found[:-1]
         self._tokens = found
+        self._texts = [token.text for token in found]
         self._place = 0
 
     def next(self, ahead: int = 0) -> str:
         """Return the text of a token that is still to come; "" after the last."""
         place = self._place + ahead
-        return self._tokens[place].text if place < len(self._tokens) else ""
+        return self._texts[place] if place < len(self._texts) else ""
 
     def after(self, count: int = 1) -> Cursor:
         """Go on by some tokens."""
@@ -121,6 +122,9 @@ class Cursor:
             inside: In parentheses too.
         """
         depth = 0
+        if words[0] not in self._texts[self._place :]:
+            # Most words are sought in vain.
+            return False
         for ahead in range(len(self._tokens) - self._place):
             depth += _DEPTH.get(self.next(ahead), 0)
             if (inside or not depth) and all(
