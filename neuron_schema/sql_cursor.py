@@ -22,14 +22,19 @@ class Cursor:
     """A place in a statement's tokens.
 
     A quoted name keeps its quotes in a token's text, so that it never equals a word of the grammar.
+
+    Args:
+        found: The tokens.
+        whole: What is made is asked for to its last part.
     """
 
-    def __init__(self, found: Sequence[Token]) -> None:
+    def __init__(self, found: Sequence[Token], *, whole: bool = True) -> None:
         while found and found[-1].text == ";":
             found = found[:-1]
         self._tokens = found
         self._texts = [token.text for token in found]
         self._place = 0
+        self.whole = whole
 
     def next(self, ahead: int = 0) -> str:
         """Return the text of a token that is still to come; "" after the last."""
@@ -43,7 +48,9 @@ class Cursor:
 
     def take(self, *words: str) -> bool:
         """Go on over words if they are what comes next."""
-        if all(self.next(ahead) == word for ahead, word in enumerate(words)):
+        if self.next() == words[0] and all(
+            self.next(ahead) == word for ahead, word in enumerate(words)
+        ):
             self.after(len(words))
             return True
         return False
@@ -151,7 +158,9 @@ class Cursor:
                 yield token.text
 
     def names(self) -> frozenset[str]:
-        """Return every name and word in the rest."""
+        """Return every name and word in the rest; none where not the whole is asked for."""
+        if not self.whole:
+            return frozenset()
         found = set()
         for token in self._tokens[self._place :]:
             if token.kind == "word":
