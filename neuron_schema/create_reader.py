@@ -47,7 +47,7 @@ def _create_table(cursor: Cursor) -> Iterator[Action]:
         # Of a type is none of a table's, and no relation of that name is found.
         yield touch(cursor.relation())
     body = cursor.group()
-    if body is not None:
+    if body is not None and (cursor.whole or body.has("references", inside=True)):
         for item in body.parts():
             yield from _table_item(item, table)
     if cursor.take("inherits"):

@@ -56,7 +56,7 @@ def net_objects(statements: Iterable[Statement]) -> Objects:
     with the session, and what belongs to no ``Kind`` (policies, rules, roles, ...).
     """
     there = There()
-    for sql, action in _read(statements, there.unclear, untold=True):
+    for sql, action in _read(statements, there.unclear, whole=True):
         there.apply(action, sql)
     return Objects(refs=tuple(there.found), not_understood=_once(there.unclear))
 
@@ -66,7 +66,7 @@ def dropped(statements: Iterable[Statement]) -> Losses:
     names = Names()
     unclear: list[str] = []
     lost: dict[Verb, dict[ObjectRef, None]] = {verb: {} for verb in _LOSING}
-    for sql, action in _read(statements, unclear, untold=False):
+    for sql, action in _read(statements, unclear, whole=False):
         ref = names.before(action.ref) if action.ref else None
         if ref is not None and action.verb in _LOSING and ref.kind in _LOST:
             lost[action.verb][ref] = None
@@ -130,7 +130,7 @@ def needs(statements: Iterable[Statement]) -> Needs:
         Verb.TOUCH: {},
     }
     made = {"pg_temp"}
-    for _, action in _read(statements, unclear, untold=False):
+    for _, action in _read(statements, unclear, whole=False):
         ref, verb = action.ref, action.verb
         if ref is None:
             continue
@@ -169,19 +169,25 @@ def tables_touched(statements: Iterable[Statement]) -> Objects:
 
 
 def _read(
-    statements: Iterable[Statement], unclear: list[str], *, untold: bool
+    statements: Iterable[Statement], unclear: list[str], *, whole: bool
 ) -> Iterator[tuple[str, Action]]:
-    """Yield what each statement does; note those of which the text does not tell."""
+    """Yield what each statement does; note those of which the text does not tell.
+
+    Args:
+        statements: In order.
+        unclear: Takes the beginnings of those.
+        whole: Every part of what is made is asked for, and what has no ``Kind`` is noted too.
+    """
     for statement in statements:
         try:
-            found = actions(statement.sql)
+            found = actions(statement.sql, whole=whole)
         except NotUnderstood:
             unclear.append(excerpt(statement.sql))
             continue
         for action in found:
             if action.verb is not Verb.UNTOLD:
                 yield statement.sql, action
-            elif untold:
+            elif whole:
                 unclear.append(excerpt(statement.sql))
 
 

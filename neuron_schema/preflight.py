@@ -77,14 +77,15 @@ def look_ahead(
         read_only: The caller's connections may only read.
 
     Raises:
-        NeuronSchemaError: what ``ask`` raises, unless it is that the role may not ask.
+        NeuronSchemaError: what ``ask`` raises.
     """
+    blind: list[str] = []
     try:
         (text,) = ask(preflight_sql(run, facts))[0]
     except PrivilegeMissing as error:
-        # Somebody took rights on the catalogs away; what is wrong the server itself will say.
-        sentence = f"what is in the run's way could not be looked for: {error.message}"
-        return Found(problems=(), warnings=(sentence,))
+        # Somebody took rights on the server's statistics away, which is no reason not to run.
+        blind = [f"old transactions and the disk could not be looked at: {error.message}"]
+        (text,) = ask(preflight_sql(run, facts, statistics=False))[0]
     # From a database without an encoding psycopg returns bytes.
     answer = json.loads(text if isinstance(text, str) else bytes(text).decode(errors="replace"))
     if read_only:
@@ -97,7 +98,7 @@ def look_ahead(
     ]
     if run.up and not allow_non_empty:
         problems += _about_tables(answer["tables"] or [])
-    return Found(problems=tuple(problems), warnings=tuple(warnings(facts, answer)))
+    return Found(problems=tuple(problems), warnings=(*blind, *warnings(facts, answer)))
 
 
 def _together(problems: Sequence[NeuronSchemaError]) -> NeuronSchemaError:

@@ -62,10 +62,14 @@ def _about_hnsw(
     needs: Needs, installed: str | None, version: str | None, answer: dict[str, Any]
 ) -> Iterator[NeuronSchemaError]:
     # IF NOT EXISTS leaves an installed one as it is, whatever version it names.
-    updates = "vector" in dict(needs.updated)
-    found = installed if installed and not updates else version
-    if found is None or not (installed or needs.extensions):
-        if not answer["hnsw"] and not needs.extensions:
+    created, updated = dict(needs.extensions), dict(needs.updated)
+    if installed is not None and "vector" not in updated:
+        found: str | None = installed
+    else:
+        found = version if "vector" in created or "vector" in updated else None
+    if found is None:
+        # Another extension may bring a method of that name too.
+        if not answer["hnsw"] and not created:
             yield ExtensionMissing(
                 "an index USING hnsw needs the extension vector, which is not there and which no "
                 "version creates",

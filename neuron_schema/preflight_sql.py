@@ -71,8 +71,14 @@ def schemas_of_path(search_path: str, user: str) -> tuple[str, ...]:
     return tuple(user if name == "$user" else name for name in names if name)
 
 
-def preflight_sql(run: Run, facts: ServerFacts) -> str:
-    """Return the query; its one row is one text of JSON."""
+def preflight_sql(run: Run, facts: ServerFacts, *, statistics: bool = True) -> str:
+    """Return the query; its one row is one text of JSON.
+
+    Args:
+        run: What is to be done.
+        facts: What the look at the server told.
+        statistics: Ask for sessions, locks and settings too, rights on which may be taken away.
+    """
     parts = {
         "read_only": "pg_catalog.current_setting('transaction_read_only') = 'on'",
         "encoding": "(SELECT pg_catalog.pg_encoding_to_char(d.encoding) FROM database d)",
@@ -85,8 +91,8 @@ def preflight_sql(run: Run, facts: ServerFacts) -> str:
         "tables": _tables(run, facts),
         "extensions": _extensions(run),
         "hnsw": "EXISTS (SELECT FROM pg_am WHERE amname = 'hnsw')",
-        "old": _old(),
-        "disk": _disk(),
+        "old": _old() if statistics else "NULL::json",
+        "disk": _disk() if statistics else "NULL::json",
     }
     pairs = ",\n".join(f"'{key}', {sql}" for key, sql in parts.items())
     path = array(("pg_catalog", *run.path(facts)))

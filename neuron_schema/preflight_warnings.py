@@ -34,7 +34,8 @@ def warnings(facts: ServerFacts, answer: dict[str, Any]) -> Iterator[str]:
             f"an old transaction holds {tables}, which is to be locked: {session.text}; "
             f"to end it: {ending([session])}"
         )
-    yield from _about_disk(answer["disk"])
+    if answer["disk"] is not None:
+        yield from _about_disk(answer["disk"])
 
 
 def _about_disk(disk: dict[str, Any]) -> Iterator[str]:

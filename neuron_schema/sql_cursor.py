@@ -22,18 +22,24 @@ class Cursor:
     """A place in a statement's tokens.
 
     A quoted name keeps its quotes in a token's text, so that it never equals a word of the grammar.
+
+    Args:
+        found: The tokens.
+        whole: What is made is asked for to its last part.
     """
 
-    def __init__(self, found: Sequence[Token]) -> None:
+    def __init__(self, found: Sequence[Token], *, whole: bool = True) -> None:
         while found and found[-1].text == ";":
             found = found[:-1]
         self._tokens = found
+        self._texts = [token.text for token in found]
         self._place = 0
+        self.whole = whole
 
     def next(self, ahead: int = 0) -> str:
         """Return the text of a token that is still to come; "" after the last."""
         place = self._place + ahead
-        return self._tokens[place].text if place < len(self._tokens) else ""
+        return self._texts[place] if place < len(self._texts) else ""
 
     def after(self, count: int = 1) -> Cursor:
         """Go on by some tokens."""
@@ -42,7 +48,9 @@ class Cursor:
 
     def take(self, *words: str) -> bool:
         """Go on over words if they are what comes next."""
-        if all(self.next(ahead) == word for ahead, word in enumerate(words)):
+        if self.next() == words[0] and all(
+            self.next(ahead) == word for ahead, word in enumerate(words)
+        ):
             self.after(len(words))
             return True
         return False
@@ -121,6 +129,9 @@ class Cursor:
             inside: In parentheses too.
         """
         depth = 0
+        if words[0] not in self._texts[self._place :]:
+            # Most words are sought in vain.
+            return False
         for ahead in range(len(self._tokens) - self._place):
             depth += _DEPTH.get(self.next(ahead), 0)
             if (inside or not depth) and all(
@@ -147,7 +158,9 @@ class Cursor:
                 yield token.text
 
     def names(self) -> frozenset[str]:
-        """Return every name and word in the rest."""
+        """Return every name and word in the rest; none where not the whole is asked for."""
+        if not self.whole:
+            return frozenset()
         found = set()
         for token in self._tokens[self._place :]:
             if token.kind == "word":

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from neuron_schema.actions import RELATIONS, UNTOLD, Action, Kind, ObjectRef, Verb, touch
-from neuron_schema.canonical import SqlTextError, leading_words, tokens
+from neuron_schema.canonical import SqlTextError, tokens
 from neuron_schema.create_reader import (
     is_constraint,
     read_column,
@@ -28,16 +28,22 @@ if TYPE_CHECKING:
 _INSERT_TOKENS = 16
 
 
-def actions(sql: str) -> tuple[Action, ...]:
+def actions(sql: str, *, whole: bool = True) -> tuple[Action, ...]:
     """Return what one statement does, in order.
+
+    Args:
+        sql: The statement.
+        whole: Read what it makes to the last column; else just what it concerns beside that.
 
     Raises:
         NotUnderstood: its text does not tell.
     """
-    # The rows of an INSERT tell nothing, and there may be many.
-    limit = _INSERT_TOKENS if leading_words(sql, 1) == ("INSERT",) else None
+    found = tokens(sql)
     try:
-        cursor = Cursor(list(itertools.islice(tokens(sql), limit)))
+        first = list(itertools.islice(found, 1))
+        # The rows of an INSERT tell nothing, and there may be many.
+        limit = _INSERT_TOKENS if first and first[0].text == "insert" else None
+        cursor = Cursor([*first, *itertools.islice(found, limit)], whole=whole)
     except SqlTextError as error:
         raise NotUnderstood(str(error)) from None
     read = _STATEMENTS.get(cursor.next())
@@ -327,7 +333,7 @@ def _maintain(cursor: Cursor) -> Iterator[Action]:
 
 def _set(cursor: Cursor) -> Iterator[Action]:
     """Read SET: some change who does what comes next, and where."""
-    if cursor.names() & {"role", "authorization", "search_path", "schema"}:
+    if any(cursor.has(word) for word in ("role", "authorization", "search_path", "schema")):
         raise NotUnderstood("SET")
     return iter(())
 

@@ -108,12 +108,15 @@ def _reading(address: Address, name: str, patience_s: float) -> Iterator[Any]:
 def bounded(address: Address, *, patience_s: float, limit_s: float) -> Iterator[Fetch]:
     """Yield what asks a database single queries, each within a time of its own.
 
+    Names without a schema are found in ``pg_catalog`` alone.
+
     Raises:
         ConnectionFailed: the server does not answer.
     """
+    limit = f"{limit_s * 1000:.0f}ms"
+    values = {"statement_timeout": limit, "lock_timeout": limit, "search_path": "pg_catalog"}
     limits = "SELECT " + ", ".join(
-        f"pg_catalog.set_config('{name}', '{limit_s * 1000:.0f}ms', true)"
-        for name in ("statement_timeout", "lock_timeout")
+        f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in values.items()
     )
     with _connect(address, patience_s) as connection:
 

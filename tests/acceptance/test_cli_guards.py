@@ -103,7 +103,7 @@ def test_all_problems_are_printed_with_their_remedies(
 def test_a_warning_of_the_preflight_is_printed_and_in_the_json(
     cli: Command, connection: psycopg.Connection, versions: Path
 ) -> None:
-    """Here that nobody may look for problems."""
+    """Here that the role may not look at locks."""
     role = f"blind_{connection.info.dbname}"
     connection.execute(
         f'CREATE ROLE "{role}"; GRANT ALL ON SCHEMA public TO "{role}"; '
@@ -114,7 +114,7 @@ def test_a_warning_of_the_preflight_is_printed_and_in_the_json(
         mark = "&" if "?" in address else "?"
         blind = f"{address}{mark}options=-c%20role%3D{role}"
         printed = cli.quick("up", "--count", "1", "--database-url", blind)
-        assert "warning: what is in the run's way could not be looked for" in printed.err
+        assert "warning: old transactions and the disk could not be looked at" in printed.err
         as_json = cli.quick("up", "--json", "--database-url", blind).json
         assert "permission denied" in as_json["warnings"][0]
     finally:
