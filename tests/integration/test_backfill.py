@@ -353,6 +353,30 @@ def test_a_row_that_stays_locked_is_an_error_that_names_who(
     assert attempts(observer) == {1}
 
 
+def test_a_batch_is_not_tried_for_ever(
+    engine: Engine,
+    database: URL,
+    observer: psycopg.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After so many tries it is an error, long before the deadline."""
+    monkeypatch.setattr("neuron_schema.backfill.LOCK_ATTEMPTS", 3)
+    create_items(observer, 50)
+    waits: list[StepWaiting] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, StepWaiting):
+            waits.append(event)
+
+    path = write_backfill(tmp_path, PLAIN, settings='{"lock_timeout": "50ms"}')
+    with psycopg.connect(libpq(database)) as holder:
+        holder.execute("SELECT FROM items WHERE id = 5 FOR UPDATE")
+        with pytest.raises(LockTimeout):
+            MigrationRunner(engine, path, listeners=[listen]).up()
+    assert len(waits) == 2
+
+
 def test_it_goes_on_where_it_failed(
     engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:
