@@ -39,6 +39,7 @@ from neuron_schema.connections import commit_alone, execute
 from neuron_schema.errors import OperationUnfinished
 from neuron_schema.failures import AttemptFailed, Cause, step_error
 from neuron_schema.locking import LOCK_ATTEMPTS, UNRAMPED, Deadline, Place, settings_sql
+from neuron_schema.quoting import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -138,16 +139,20 @@ class Worker:
             BatchTaken: another run is at work on it.
             NeuronSchemaError: it cannot go on.
         """
-        execute(self.connection, SESSION_SQL)
+        *_, sorting, _ = self._first(SESSION_SQL)
+        self._settings += f", pg_catalog.set_config('enable_sort', {literal(sorting)}, true)"
         execute(self.connection, log.create_sql(self.log))
         self._prepare()
-        while self._goes_on():
-            self._keep_pace()
-            began = time.monotonic()
-            told = self._write(self.batch())
-            self.position = advanced(self.position, told)
-            self._tell(time.monotonic() - began)
-        return self._filled()
+        try:
+            while self._goes_on():
+                self._keep_pace()
+                began = time.monotonic()
+                self.position = advanced(self.position, self._write(self.batch()))
+                self._tell(time.monotonic() - began)
+            return self._filled()
+        except AttemptFailed as failed:
+            failed.progressed = self.position.n > self.begins.n
+            raise
 
     def batch(self) -> str:
         """Return the statement of the next batch."""
@@ -218,7 +223,7 @@ class Worker:
             self.position = replace(self.position, inserted=inserted)
         else:
             self.around.note(
-                f"{self.step.label}: goes on after {self.position.total} rows of an earlier run"
+                f"{self.step.label}: goes on after {self.position.total} rows that are written"
             )
         self.begins = self.position
         self.check_function()
@@ -311,7 +316,6 @@ class Worker:
         """Raise unless a batch that failed is to be tried again."""
         error = failed.error
         if failed.lost:
-            failed.progressed = self.position.n > self.begins.n
             raise failed from None
         if error.diag.constraint_name == CONDITION_HOLDS:
             raise self.refuse(

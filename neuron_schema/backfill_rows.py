@@ -129,7 +129,7 @@ class RowsWorker(Worker):
         cursor = execute(self.connection, sql)
         names = [bare(name) for name in self.walk.read]
         loaders = [
-            _loader(self._function.types.get(name), column.type_code)
+            _loader(self._function.types[name], column.type_code)
             for name, column in zip(names, (cursor.description or [])[2:], strict=True)
         ]
         return [
@@ -256,6 +256,4 @@ def _rendered(value: Any, type_: Any) -> str:
 
 def _loader(type_: Any, code: int) -> Any:
     """Return what makes a value of Python from what psycopg loads, as SQLAlchemy would."""
-    if type_ is None:
-        return None
     return type_.dialect_impl(DIALECT).result_processor(DIALECT, code)

@@ -88,6 +88,7 @@ def _head(spec: BackfillSpec) -> str:
         "  neuron_schema_swept bigint;",
         "  neuron_schema_idle integer := 0;",
         "  neuron_schema_tries integer;",
+        "  neuron_schema_sort text := pg_catalog.current_setting('enable_sort');",
     ]
     return "\n".join(lines) + "\n"
 
@@ -109,10 +110,12 @@ def _loop(spec: BackfillSpec) -> str:
     neuron_schema_first := true;
     neuron_schema_swept := 0;
     LOOP
+      PERFORM pg_catalog.set_config('enable_sort', 'off', true);
       SELECT {columns} INTO {targets} FROM {spec.table}
        WHERE (neuron_schema_first OR {key} > {after}){condition}
        ORDER BY {columns} OFFSET {spec.batch_size - 1} LIMIT 1;
       neuron_schema_more := FOUND;
+      PERFORM pg_catalog.set_config('enable_sort', neuron_schema_sort, true);
       neuron_schema_tries := 0;
       LOOP
         BEGIN

@@ -26,10 +26,17 @@ SESSION_SQL = (
     "pg_catalog.set_config('IntervalStyle', 'postgres', false), "
     "pg_catalog.set_config('extra_float_digits', '1', false), "
     "pg_catalog.set_config('bytea_output', 'hex', false), "
-    "pg_catalog.set_config('idle_session_timeout', '0', false)"
+    "pg_catalog.set_config('idle_session_timeout', '0', false), "
+    "pg_catalog.current_setting('enable_sort'), "
+    "pg_catalog.set_config('enable_sort', 'off', false)"
 )
-"""Lets a key that was turned into text be the same key when it is read again, and lets the session
-wait for as long as a function takes."""
+"""Sets a backfill's session; the last but one column is how ``enable_sort`` was.
+
+A key that was turned into text is to be the same key when it is read again, and the session is to
+wait for as long as a function takes. Where few rows are expected to match (a column that is new has
+no statistics), the planner would read and sort the whole table to find where each batch ends;
+without sorting it goes along the key's index. A batch itself is planned as ever.
+"""
 
 STANDBYS_SQL = (
     "SELECT application_name, EXTRACT(epoch FROM replay_lag)::pg_catalog.float8, "

@@ -353,7 +353,7 @@ class StepReport:
     Attributes:
         duration_ms: Wall time in milliseconds, attempts and waits included.
         confirmed: True when the reply to COMMIT was lost and the history row told the outcome.
-        rows: How many rows a backfill wrote, all attempts together; None for any other step.
+        rows: How many rows a backfill wrote, in all runs that it took; None for any other step.
         note: What is to be known of it beside, or "".
     """
 

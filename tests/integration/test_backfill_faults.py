@@ -196,6 +196,31 @@ def test_a_session_that_is_ended_is_replaced(
     assert leftovers(observer) == []
 
 
+def test_what_was_done_does_not_count_against_the_deadline(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """It bounds the waiting; a backfill that has run for longer is still taken up again."""
+    create_items(observer, 60)
+    seen = 0
+
+    def listen(event: Event) -> None:
+        nonlocal seen
+        if isinstance(event, StepProgress):
+            seen += 1
+        if isinstance(event, StepProgress) and seen == 2:
+            observer.execute("SELECT pg_sleep(2.5)")
+            observer.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                "current_database() AND application_name = 'neuron_schema' AND state = 'idle'"
+            )
+
+    up, _ = SHAPES["all"]
+    path = write_backfill(tmp_path, up)
+    report = MigrationRunner(engine, path, deadline=2, listeners=[listen]).up()
+    assert report.steps[0].rows == 60
+    assert touches(observer) == (60, 1)
+
+
 def test_a_run_that_lost_its_lock_is_not_joined_by_another(
     database: URL, engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:

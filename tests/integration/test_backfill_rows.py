@@ -84,6 +84,7 @@ ITEMS = Table(
     Column("id", Integer, primary_key=True),
     *(Column(name, VALUES["text"][0]) for name in "ab"),
     Column("n", Integer),
+    Column("absent", Integer),
 )
 
 
@@ -363,6 +364,49 @@ def test_rows_inserted_while_it_comes_to_its_end_are_computed_too(
     assert touches(observer) == (6, 1)
 
 
+def test_rows_that_come_in_for_ever_and_are_left_do_not_keep_it_going(
+    observer: psycopg.Connection, run: Run
+) -> None:
+    """After a few passes in which nothing was written it is done."""
+    create_items(observer, 5)
+    calls = 0
+
+    def function(rows: Rows) -> list[None]:
+        nonlocal calls
+        calls += 1
+        observer.execute("INSERT INTO items (id) VALUES (%s)", (-calls,))
+        return [None for _ in rows]
+
+    assert run(function, where="b IS NULL").rows == 0
+    assert calls == 3
+
+
+def test_a_type_that_wraps_its_values_in_a_function_does_so(
+    observer: psycopg.Connection, run: Run
+) -> None:
+    """As in every statement of SQLAlchemy's."""
+    from sqlalchemy import Text, func
+    from sqlalchemy.types import TypeDecorator
+
+    class Loud(TypeDecorator[str]):
+        impl = Text
+        cache_ok = True
+
+        def bind_expression(self, bindparam: Any) -> Any:
+            return func.upper(bindparam)
+
+    create_items(observer, 2)
+    table = Table(
+        "items",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("a", Text),
+        Column("b", Loud),
+    )
+    run(lambda rows: [{"b": "it's"} for _ in rows], table)
+    assert scalar(observer, "SELECT DISTINCT b FROM items") == "IT'S"
+
+
 def test_a_row_that_never_comes_to_rest_is_an_error(
     observer: psycopg.Connection, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,6 +436,7 @@ WRONG: dict[str, tuple[Callable[[Rows], Any], str]] = {
     "texts": (lambda _: ["x"] * 5, "returned a str for a row"),
     "one text": (lambda _: "abcde", "returned a str for a row"),
     "another column": (lambda _: [{"c": 1}] * 5, "'c', which is no column"),
+    "a column that is not there": (lambda _: [{"absent": 1}] * 5, "'absent', which is no column"),
     "the key": (lambda _: [{"id": 1}] * 5, "'id', which belongs to the key"),
     "different columns": (
         lambda rows: [{"b": "x"}, {"b": "x", "n": 1}, *lower(rows)[2:]],

@@ -50,6 +50,7 @@ def test_psql_changes_every_row_once_in_batches(
 ) -> None:
     """Each committed by itself, as the transactions of the writes tell."""
     create_items(observer, 95)
+    observer.execute("ALTER TABLE items ADD CHECK (current_setting('enable_sort') = 'on')")
     observer.execute("ALTER TABLE ledger.touched ADD tx xid8 DEFAULT pg_current_xact_id()")
     # Names of variables of plpgsql and of ours are names of columns too.
     observer.execute("ALTER TABLE items ADD found text, ADD neuron_schema_rows text")
