@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from neuron_schema.course import Listener
     from neuron_schema.discovery import VersionSet
     from neuron_schema.history import Fetch, HistoryTable, Look
     from neuron_schema.leftovers import Leftover
     from neuron_schema.locking import SessionSettings
     from neuron_schema.model import Direction, LogEntry, Migration, Plan, Step, VersionInfo
     from neuron_schema.planning import Selection
-    from neuron_schema.runner import Listener, MigrationRunner
+    from neuron_schema.runner import MigrationRunner
     from neuron_schema.url import Address
 
 

@@ -30,34 +30,34 @@ class Mutation:
 
 MUTATIONS = {
     "run lock": Mutation(
-        "neuron_schema.steps:guard_body",
+        "neuron_schema.step_context:guard_body",
         lambda _key: "  NULL;",
         "integration/test_runner_concurrency.py::test_a_run_lock_that_is_not_let_go_is_an_error",
     ),
     "lock of an operation still at work": Mutation(
-        "neuron_schema.steps:operation_lock_key",
+        "neuron_schema.alone:operation_lock_key",
         lambda _table: 1,
         "integration/test_runner_concurrency.py::test_an_operation_still_at_work_is_waited_for",
     ),
     "premise": Mutation(
-        "neuron_schema.runner:premise_body",
+        "neuron_schema.course:premise_body",
         lambda *_args, **_options: "  NULL;",
         "integration/test_runner_concurrency.py::"
         "test_versions_do_not_go_on_top_of_what_was_rolled_back_meanwhile",
     ),
     "look at what another run did": Mutation(
-        "neuron_schema.runner:_Run._check_undisturbed",
+        "neuron_schema.course:Course._check_undisturbed",
         lambda *_args: None,
         "integration/test_runner_concurrency.py::"
         "test_a_rollback_stops_below_what_was_applied_meanwhile",
     ),
     "history row": Mutation(
-        "neuron_schema.steps:record_body",
+        "neuron_schema.step_context:record_body",
         lambda *_args: "  NULL;",
         "faults/test_cuts.py::test_a_run_whose_commit_goes_unanswered_says_what_became_of_it",
     ),
     "doubt after a lost COMMIT": Mutation(
-        "neuron_schema.runner:_Run.settle",
+        "neuron_schema.course:Course.settle",
         lambda *_args, **_options: None,
         "faults/test_cuts.py::test_a_run_whose_commit_goes_unanswered_says_what_became_of_it",
     ),
@@ -90,7 +90,7 @@ MUTATIONS = {
         "test_the_lock_of_a_killed_run_is_free_long_before_its_statement_would_end",
     ),
     "limits of the guardian": Mutation(
-        "neuron_schema.steps:StepContext.set_session",
+        "neuron_schema.step_context:StepContext.set_session",
         lambda _self, _place, _attempt=0: "SELECT 1",
         "integration/test_steps_own_commit.py::"
         "test_a_build_waits_for_writers_while_others_wait_for_the_run",

@@ -26,6 +26,7 @@ from neuron_schema.errors import (
     ReadOnlyServer,
     SettingsError,
 )
+from neuron_schema.execution import Execution
 from neuron_schema.model import Outcome, Warned
 from neuron_schema.preflight import look_ahead
 from neuron_schema.preflight_extensions import about_extensions
@@ -516,7 +517,7 @@ def test_an_old_transaction_on_a_target_is_named(
         plan, look = runner.plan(to="1")
         found = look_ahead(
             lambda sql: ask_apart(engine, sql, timeout_s=5),
-            runner._preflight_run(plan, look),
+            Execution(runner._means).preflight_run(plan, look),
             look.facts,
         )
         (warning,) = found.warnings
@@ -590,7 +591,9 @@ def test_a_disk_that_is_too_small_for_an_index_is_a_warning(
                 )
             return ask_apart(engine, sql, timeout_s=5)
 
-        return look_ahead(ask, runner._preflight_run(plan, look), look.facts).warnings
+        return look_ahead(
+            ask, Execution(runner._means).preflight_run(plan, look), look.facts
+        ).warnings
 
     free(10**12)
     assert warnings() == ()
