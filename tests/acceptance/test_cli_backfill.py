@@ -77,7 +77,7 @@ def test_up_tells_how_many_rows_were_written_and_what_is_to_be_known(
     up = '[BackfillRows(items, some, ["a"], where="b IS NULL")]'
     down = '[Backfill(items, {"b": None})]'
     write_backfill(tmp_path / "versions", up, down=down, more=more)
-    first = cli("up", "-v")
+    first = cli("up", "-v", "--allow-non-empty")
     line = re.sub(r"\d+(\.\d)? m?s", "T", first.out)
     assert line == "001_fill  applied  T  20 rows  (10 rows were left as they were)\n"
     assert "lock_timeout = 2000ms" in first.err
@@ -85,12 +85,12 @@ def test_up_tells_how_many_rows_were_written_and_what_is_to_be_known(
     (step,) = cli("down", "--yes", "--json").json["steps"]
     assert (step["rows"], step["note"]) == (30, "")
     write_backfill(tmp_path / "versions", up, down=down, more=more + "    # altered\n")
-    again = cli("up")
+    again = cli("up", "--allow-non-empty")
     assert "warning: 001_fill: the text of some is another than before" in again.err
     assert "under the same revision 1" in again.out
 
 
 def test_a_step_that_is_no_backfill_tells_of_no_rows(cli: Command, versions: Path) -> None:
     """Its rows are null, and it has nothing to be noted."""
-    step = cli("up", "--json").json["steps"][0]
+    step = cli("up", "--allow-non-empty", "--json").json["steps"][0]
     assert (step["rows"], step["note"]) == (None, "")
