@@ -29,7 +29,6 @@ class Position:
         total: How many rows it has written.
         swept: How many of them in this pass.
         left: How many rows its function left as they were, in this pass.
-        moved: Whether a row changed in this pass while its values were computed.
         inserted: What the server had counted of rows inserted when it began; None for unknown.
     """
 
@@ -42,14 +41,11 @@ class Position:
     total: int = 0
     swept: int = 0
     left: int = 0
-    moved: bool = False
     inserted: int | None = None
 
     def next_sweep(self) -> Position:
         """Return the beginning of another pass."""
-        return replace(
-            self, sweep=self.sweep + 1, after=None, ended=False, swept=0, left=0, moved=False
-        )
+        return replace(self, sweep=self.sweep + 1, after=None, ended=False, swept=0, left=0)
 
 
 def position_sql(log: str, step: Step) -> str:
@@ -105,7 +101,6 @@ def known(position: Position) -> dict[str, object]:
         "after": position.after,
         "ended": position.ended,
         "left": position.left,
-        "moved": position.moved,
         "inserted": position.inserted,
     }
 
@@ -137,6 +132,5 @@ def advanced(position: Position, told: Mapping[str, Any]) -> Position:
         total=told["total"],
         swept=told["pass_rows"],
         left=told["left"],
-        moved=told["moved"] or bool(told.get("again")),
         inserted=told["inserted"],
     )

@@ -94,7 +94,7 @@ class RowsWorker(Worker):
     def is_done(self) -> bool:
         """Return whether the rows that match are those that the function left as they were."""
         at = self.position
-        if at.swept or at.moved:
+        if at.swept:
             return False
         self._sweeps += 1
         (matching,) = self.fetch(self.walk.count_sql())[0]

@@ -21,10 +21,10 @@ _SESSION = {
     "lock_timeout": "'2s'",
     # A batch's bounds are variables there, and are to be planned for as they are.
     "plan_cache_mode": "force_custom_plan",
+    # As the runner's sessions have it, in case an expression makes texts of such values.
     "datestyle": "ISO",
     "intervalstyle": "postgres",
     "extra_float_digits": "1",
-    "bytea_output": "hex",
 }
 
 

@@ -25,7 +25,6 @@ SESSION_SQL = (
     "SELECT pg_catalog.set_config('DateStyle', 'ISO', false), "
     "pg_catalog.set_config('IntervalStyle', 'postgres', false), "
     "pg_catalog.set_config('extra_float_digits', '1', false), "
-    "pg_catalog.set_config('bytea_output', 'hex', false), "
     "pg_catalog.set_config('idle_session_timeout', '0', false), "
     "pg_catalog.current_setting('enable_sort'), "
     "pg_catalog.set_config('enable_sort', 'off', false)"

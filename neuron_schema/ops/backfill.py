@@ -58,7 +58,7 @@ class Backfill(Operation):
     it there is one pass, and the report says about how many rows were inserted while it ran.
 
     What is in the checksum is the one UPDATE; how it is divided is not. While it runs, dates,
-    intervals, floats and bytes that are turned into text have PostgreSQL's standard formats
+    intervals and floats that are turned into text have PostgreSQL's standard formats
     (``DateStyle`` ISO and so on).
 
     Args:

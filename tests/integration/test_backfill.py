@@ -115,7 +115,6 @@ def test_a_key_of_any_type_is_walked_along(
         "IntervalStyle = 'sql_standard'",
         "TimeZone = 'Europe/Berlin'",
         "extra_float_digits = 0",
-        "bytea_output = 'escape'",
     ):
         observer.execute(f'ALTER DATABASE "{database.database}" SET {setting}'.encode())
     create_items(observer, type_=type_)
@@ -126,6 +125,50 @@ def test_a_key_of_any_type_is_walked_along(
     assert scalar(observer, LEFT) == 0
     assert touches(observer) == (40, 1)
     assert batches(observer) >= 4
+
+
+@pytest.mark.parametrize(
+    ("type_", "key", "setting", "values"),
+    [
+        ("date", "'2024-01-01'::date + i", "DateStyle", ("SQL, DMY", "SQL, MDY")),
+        (
+            "interval",
+            "i * interval '-1 day 2 hours'",
+            "IntervalStyle",
+            ("sql_standard", "postgres"),
+        ),
+    ],
+)
+def test_a_key_means_the_same_to_the_run_that_goes_on(
+    database: URL,
+    engine: Engine,
+    observer: psycopg.Connection,
+    tmp_path: Path,
+    *,
+    type_: str,
+    key: str,
+    setting: str,
+    values: tuple[str, str],
+) -> None:
+    """Though the formats that the database prefers were altered meanwhile."""
+
+    def prefer(value: str) -> None:
+        sql = f"ALTER DATABASE \"{database.database}\" SET {setting} = '{value}'"
+        observer.execute(sql.encode())
+
+    create_items(observer, type_=type_)
+    source = f"SELECT {key}, 'A' || row_number() OVER (ORDER BY {key})"
+    observer.execute(f"INSERT INTO items (id, a) {source} FROM generate_series(1, 40) i".encode())
+    observer.execute("ALTER TABLE items ADD CHECK (b <> 'a7')")
+    path = write_backfill(tmp_path, PLAIN.replace("batch_size=10", "batch_size=5"))
+    prefer(values[0])
+    with pytest.raises(StatementFailed):
+        MigrationRunner(engine, path).up()
+    observer.execute("ALTER TABLE items DROP CONSTRAINT items_b_check")
+    prefer(values[1])
+    MigrationRunner(engine, path).up()
+    assert touches(observer) == (40, 1)
+    assert attempts(observer) == {1}
 
 
 def test_a_composite_key_in_a_schema_is_walked_along(

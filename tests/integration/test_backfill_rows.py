@@ -246,6 +246,17 @@ def test_what_is_read_arrives_as_sqlalchemy_reads_it(
     assert scalar(observer, "SELECT m::text || (j->>'a') || b FROM t") == "happy[1]x"
 
 
+def test_a_key_of_floats_is_met_exactly(
+    database: URL, observer: psycopg.Connection, run: Run
+) -> None:
+    """Whatever the number of digits that the database shows."""
+    observer.execute(f'ALTER DATABASE "{database.database}" SET extra_float_digits = 0'.encode())
+    create_items(observer, 20, "float8")
+    observer.execute("UPDATE items SET id = id / 7.0")
+    run(lower)
+    assert scalar(observer, LEFT) == 0
+
+
 def test_a_row_that_changed_meanwhile_is_computed_again(
     observer: psycopg.Connection, run: Run
 ) -> None:
