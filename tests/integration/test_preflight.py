@@ -25,6 +25,7 @@ from neuron_schema.errors import (
     PrivilegeMissing,
     ReadOnlyServer,
     SettingsError,
+    StatementFailed,
 )
 from neuron_schema.execution import Execution
 from neuron_schema.model import Outcome, Warned
@@ -340,7 +341,8 @@ def test_rights_on_the_history_table_are_looked_at(
     """To insert on the way up, to delete on the way down, by the role of the steps."""
     MigrationRunner(engine, version(tmp_path)).up()
     observer.execute(
-        f'ALTER TABLE a OWNER TO "{role}"; GRANT ALL ON SCHEMA public TO "{role}"'.encode()
+        f'ALTER TABLE a OWNER TO "{role}"; GRANT ALL ON SCHEMA public TO "{role}"; '
+        f'GRANT INSERT ON neuron_migration_log TO "{role}"'.encode()
     )
     write_version(tmp_path, "002_b", up=["CREATE TABLE b ()"], down=["DROP TABLE b"])
     runner = MigrationRunner(engine, tmp_path, role=role)
@@ -354,6 +356,27 @@ def test_rights_on_the_history_table_are_looked_at(
     observer.execute(f'GRANT DELETE ON neuron_migrations TO "{role}"'.encode())
     runner.down()
     assert applied(observer) == ["001"]
+
+
+def test_rights_on_the_log_are_looked_at(
+    engine: Engine, observer: psycopg.Connection, role: str, tmp_path: Path
+) -> None:
+    """Whoever has none goes on without the log."""
+    MigrationRunner(engine, version(tmp_path)).up()
+    observer.execute(
+        f'GRANT ALL ON SCHEMA public TO "{role}"; '
+        f'GRANT ALL ON neuron_migrations TO "{role}"'.encode()
+    )
+    write_version(tmp_path, "002_b", up=["CREATE TABLE b ()"], down=["DROP TABLE b"])
+    error = refused(MigrationRunner(engine, tmp_path, role=role), PrivilegeMissing)
+    assert "may not INSERT into the log neuron_migration_log" in error.message
+    assert "--no-log" in (error.remedy or "")
+    MigrationRunner(engine, tmp_path, role=role, log=False).up()
+    MigrationRunner(engine, tmp_path, role=role, log=False).down()
+    grant = (error.remedy or "").partition(";")[0]
+    observer.execute(grant.encode())
+    MigrationRunner(engine, tmp_path, role=role).up()
+    assert applied(observer) == ["001", "002"]
 
 
 # --- extensions
@@ -472,8 +495,12 @@ def test_tables_of_extensions_and_of_ours_do_not_count(
     engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:
     """Nor do partitions beside their table, of which one is named."""
-    observer.execute("CREATE TABLE of_extension (); CREATE TABLE neuron_migration_log ()")
+    observer.execute("CREATE TABLE of_extension ()")
     observer.execute("ALTER EXTENSION plpgsql ADD TABLE of_extension")
+    write_version(tmp_path, "001_a", up=["SELECT 1/0"])
+    with pytest.raises(StatementFailed):
+        MigrationRunner(engine, tmp_path).up()
+    assert scalar(observer, "SELECT count(*) FROM neuron_migration_log") == 1
     version(tmp_path)
     MigrationRunner(engine, tmp_path).up()
     assert applied(observer) == ["001"]

@@ -418,7 +418,10 @@ def test_rows_hidden_by_row_security_are_an_error(
     observer.execute(f'CREATE ROLE "{role}"; GRANT ALL ON SCHEMA public TO "{role}"')
     try:
         MigrationRunner(engine, write(tmp_path, 1)).up()
-        observer.execute(f'GRANT ALL ON neuron_migrations TO "{role}"')
+        observer.execute(
+            f'GRANT ALL ON neuron_migrations TO "{role}"; '
+            f'GRANT INSERT ON neuron_migration_log TO "{role}"'
+        )
 
         def listen(event: Event) -> None:
             if isinstance(event, StepStarted):
