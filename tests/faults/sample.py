@@ -22,6 +22,7 @@ ALONE = {
     "010": "visits_old",
     "011": "people",
     "016": "people",
+    "019": "people",
 }
 """The versions that commit on their own, in one direction at least, and what they work on."""
 
@@ -31,8 +32,8 @@ _IMPORTS = """\
 from sqlalchemy import BigInteger, Column, Identity, Index, Integer, MetaData, Table, Text, table
 from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex, DropTable
 from neuron_schema.ops import (
-    AddEnumValue, AttachPartition, CreateExtension, DetachPartition, DropExtension, Grant, Reindex,
-    Revoke, Vacuum, ValidateConstraint,
+    AddEnumValue, AttachPartition, Backfill, CreateExtension, DetachPartition, DropExtension, Grant,
+    Reindex, Revoke, Vacuum, ValidateConstraint,
 )"""
 
 _PEOPLE = """\
@@ -201,7 +202,17 @@ def _sample() -> list[tuple[str, str, str]]:
                 _sql("COMMENT ON TABLE people IS NULL"),
             ),
         ),
-        # BACKFILL: a version with ops.Backfill goes here, as ("018_...", up, down).
+        (
+            "018_once",
+            _with_ledger("018", _sql("ALTER TABLE people ADD CONSTRAINT once CHECK (age < 2000)")),
+            _with_ledger("-018", _sql("ALTER TABLE people DROP CONSTRAINT once")),
+        ),
+        # A row that is written twice breaks `once`, or on the way down `aged`.
+        (
+            "019_backfill",
+            '[Backfill(people, {"age": people.c.age + 1000}, batch_size=90)]',
+            '[Backfill(people, {"age": people.c.age - 1000}, batch_size=90)]',
+        ),
     ]
 
 
