@@ -19,7 +19,7 @@ Exit status:
   4    history conflict: modified, missing, out of order
   6    a lock was not obtained
   7    no connection; a privilege, extension or direct address is missing
-  9    refused: irreversible, protected, without --yes
+  9    refused: irreversible, protected, without --yes, not empty
   130  interrupted by SIGINT, rolled back (143: by SIGTERM)
 """
 

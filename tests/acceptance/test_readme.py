@@ -101,3 +101,13 @@ def test_the_service_example_runs(database: URL) -> None:
     statuses = [line.status for line in runner.get_status()]  # type: ignore[attr-defined]
     assert statuses == ["applied"] * 4
     namespace["engine"].dispose()  # type: ignore[attr-defined]
+
+
+def test_every_promise_of_when_things_go_wrong_has_its_test() -> None:
+    """Each line names in a comment the test that holds it, and that test is there."""
+    section = README.partition("## When things go wrong")[2].partition("\n## ")[0]
+    promises = re.findall(r"^- \*\*(.+?)\*\*", section, re.MULTILINE)
+    named = re.findall(r"<!-- (tests/\S+)::(\w+) -->", section)
+    assert len(promises) == len(named) > 10
+    for path, name in named:
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
