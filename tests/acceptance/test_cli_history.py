@@ -96,7 +96,10 @@ def test_a_baseline_is_marked_and_not_run(
     cli: Command, versions: Path, connection: psycopg.Connection
 ) -> None:
     """A database that was made by other means goes on from there."""
-    connection.execute("CREATE TABLE a (id int); CREATE TABLE b (id int)")
+    connection.execute("CREATE TABLE a (id int)")
+    refused = cli.quick("baseline", "2", code=9).err
+    assert "error[NS906]: not there: table b" in refused
+    connection.execute("CREATE TABLE b (id int)")
     lines = cli.quick("baseline", "2").out.splitlines()
     assert [line.split("  ")[:2] for line in lines] == [
         ["001_a", "baselined"],

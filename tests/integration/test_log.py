@@ -14,6 +14,7 @@ from neuron_schema.errors import (
     HistoryConflict,
     HistoryTableMalformed,
     IrreversibleVersion,
+    ObjectsMissing,
     PrivilegeMissing,
     StatementFailed,
     TransactionEnded,
@@ -322,3 +323,24 @@ def test_a_baseline_marks_versions_without_running_them(
     ]
     runner.reset()
     assert scalar(observer, "SELECT to_regclass('a')") is None
+
+
+def test_a_baseline_names_what_is_not_there(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Tables, columns, indexes; what a later version of them drops again is not wanted."""
+    observer.execute("CREATE TABLE a (x int)")
+    write_version(
+        tmp_path, "001_a", up=["CREATE TABLE a (x int, y int)", "CREATE INDEX i ON a (x)"]
+    )
+    write_version(tmp_path, "002_b", up=["CREATE TABLE b ()", "ALTER TABLE a ADD COLUMN z int"])
+    write_version(tmp_path, "003_c", up=["DROP TABLE b", "DO $$ BEGIN END $$"])
+    runner = MigrationRunner(engine, tmp_path)
+    with pytest.raises(ObjectsMissing) as caught:
+        runner.baseline("3")
+    assert caught.value.message == "not there: column a.y, index i, column a.z"
+    assert applied(observer) == []
+    observer.execute("ALTER TABLE a ADD COLUMN y int, ADD COLUMN z int; CREATE INDEX i ON a (x)")
+    report = runner.baseline("3")
+    assert applied(observer) == ["001", "002", "003"]
+    assert any("DO $$ BEGIN END $$" in sentence for sentence in report.warnings)
