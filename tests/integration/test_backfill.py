@@ -133,7 +133,7 @@ def test_a_key_of_any_type_is_walked_along(
         ("date", "'2024-01-01'::date + i", "DateStyle", ("SQL, DMY", "SQL, MDY")),
         (
             "interval",
-            "i * interval '-1 day 2 hours'",
+            "i * interval '-1 day -2 hours'",
             "IntervalStyle",
             ("sql_standard", "postgres"),
         ),
