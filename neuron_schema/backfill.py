@@ -65,6 +65,7 @@ class Around:
 
     Attributes:
         table: The history table; the log is beside it.
+        create: What creates the log, where it is absent.
         by: Who runs, for the log.
         settings: What the step's sessions are set to.
         watch: Sees what a batch waits for.
@@ -75,6 +76,7 @@ class Around:
     """
 
     table: HistoryTable
+    create: tuple[str, ...]
     by: log.Author
     facts: ServerFacts
     settings: SessionSettings
@@ -139,7 +141,8 @@ class Worker:
         """
         *_, sorting, _ = self._first(SESSION_SQL)
         self._settings += f", pg_catalog.set_config('enable_sort', {literal(sorting)}, true)"
-        execute(self.connection, log.create_sql(self.log))
+        for sql in self.around.create:
+            execute(self.connection, sql)
         self._prepare()
         try:
             while self._goes_on():

@@ -644,6 +644,29 @@ def test_batches_run_as_every_other_step_does(
         admin.execute(f"DROP ROLE {role}".encode())
 
 
+def test_a_role_that_may_create_nothing_can_run_it(
+    engine: Engine, observer: psycopg.Connection, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Where the log is there already: IF NOT EXISTS would ask for the right all the same."""
+    create_items(observer, 5)
+    write_version(tmp_path, "001_a", up=["SELECT 1"])
+    MigrationRunner(engine, tmp_path).up()
+    role = f"filler_{observer.info.dbname}"
+    admin.execute(f"CREATE ROLE {role}".encode())
+    observer.execute(
+        f"GRANT SELECT, INSERT ON neuron_migrations, neuron_migration_log TO {role}; "
+        f"GRANT SELECT, UPDATE ON items TO {role}; GRANT USAGE ON SCHEMA ledger TO {role}; "
+        f"GRANT INSERT ON ledger.touched TO {role}".encode()
+    )
+    write_backfill(tmp_path, LOWER, label="002_fill")
+    try:
+        MigrationRunner(engine, tmp_path, role=role).up()
+        assert touches(observer) == (5, 1)
+    finally:
+        observer.execute(f"DROP OWNED BY {role}".encode())
+        admin.execute(f"DROP ROLE {role}".encode())
+
+
 def test_the_zone_and_the_meaning_of_the_sql_are_the_database_s(
     database: URL, engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:
