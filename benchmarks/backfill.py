@@ -46,7 +46,8 @@ _RUN = """
 import sys
 from sqlalchemy import create_engine
 from neuron_schema.runner import MigrationRunner
-MigrationRunner(create_engine("postgresql+psycopg:" + sys.argv[1]), sys.argv[2]).up()
+engine = create_engine("postgresql+psycopg:" + sys.argv[1])
+MigrationRunner(engine, sys.argv[2], allow_non_empty=True).up()
 """
 
 

@@ -70,7 +70,7 @@ down = [
     Sql("""{down}"""),
 ]
 '''
-_SETTINGS = """\
+SETTINGS = """\
 [tool.neuron_schema]
 versions = "versions"
 """
@@ -129,7 +129,7 @@ def downgrade() -> None:
 '''
 
 # What `alembic init` writes, but for the address and a transaction per migration.
-_ALEMBIC_INI = """\
+ALEMBIC_INI = """\
 [alembic]
 script_location = %(here)s/migrations
 prepend_sys_path = .
@@ -170,7 +170,7 @@ format = %(levelname)-5.5s [%(name)s] %(message)s
 datefmt = %H:%M:%S
 """
 
-_ALEMBIC_ENV = """\
+ALEMBIC_ENV = """\
 import os
 from logging.config import fileConfig
 
@@ -226,7 +226,7 @@ def write_versions(directory: Path, count: int) -> tuple[Migration, ...]:
     """
     versions = directory / "versions"
     versions.mkdir(parents=True)
-    (directory / "pyproject.toml").write_text(_SETTINGS, encoding="utf-8")
+    (directory / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
     for index in range(1, count + 1):
         number = _number(index)
         text = _VERSION.format(number=number, previous=_altered(index))
@@ -238,7 +238,7 @@ def write_verbatim(directory: Path, migrations: tuple[Migration, ...]) -> None:
     """Write a project of version modules that hold their SQL as text."""
     versions = directory / "versions"
     versions.mkdir(parents=True)
-    (directory / "pyproject.toml").write_text(_SETTINGS, encoding="utf-8")
+    (directory / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
     for migration in migrations:
         text = _VERBATIM.format(number=migration.version, up=migration.up, down=migration.down)
         (versions / f"{migration.version}_items.py").write_text(text, encoding="utf-8")
@@ -257,8 +257,8 @@ def write_alembic(
     """
     revisions = directory / "migrations" / "versions"
     revisions.mkdir(parents=True)
-    (directory / "alembic.ini").write_text(_ALEMBIC_INI, encoding="utf-8")
-    (directory / "migrations" / "env.py").write_text(_ALEMBIC_ENV, encoding="utf-8")
+    (directory / "alembic.ini").write_text(ALEMBIC_INI, encoding="utf-8")
+    (directory / "migrations" / "env.py").write_text(ALEMBIC_ENV, encoding="utf-8")
     template = _OPERATIONS if operations else _REVISION
     for index, migration in enumerate(migrations, 1):
         text = template.format(

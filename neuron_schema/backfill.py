@@ -43,11 +43,12 @@ from neuron_schema.quoting import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     import psycopg
 
     from neuron_schema.history import HistoryTable
-    from neuron_schema.locking import BlockerWatch, SessionSettings
+    from neuron_schema.locking import SessionSettings
     from neuron_schema.model import BackfillSpec, ServerFacts, Step
 
 _EMPTY_SWEEPS = 3
@@ -68,7 +69,8 @@ class Around:
         create: What creates the log, where it is absent.
         by: Who runs, for the log.
         settings: What the step's sessions are set to.
-        watch: Sees what a batch waits for.
+        watched: Opens a block in which a backend is watched that it is told of; a batch that fails
+            there names who blocked it.
         deadline_s: Seconds to wait for locks of one batch.
         waiting: Told the reason and the seconds of every wait.
         progress: Told phase, rows done, rows in all as far as known, and the unit.
@@ -80,7 +82,7 @@ class Around:
     by: log.Author
     facts: ServerFacts
     settings: SessionSettings
-    watch: BlockerWatch
+    watched: Callable[[], AbstractContextManager[Callable[[int], None] | None]]
     deadline_s: float
     waiting: Callable[[str, float], None]
     progress: Callable[[str, int | None, int | None, str], None]
@@ -306,16 +308,12 @@ class Worker:
         raise AssertionError
 
     def _try(self, statements: tuple[str, ...], *, watched: bool) -> Any:
-        watch = self.around.watch
-        if watched:
-            watch.begin(self.connection.info.backend_pid)
-        try:
+        if not watched:
             return commit_alone(self.connection, self._settings, statements)
-        except AttemptFailed as failed:
-            failed.blockers = watch.seen if watched else ()
-            raise
-        finally:
-            watch.end()
+        with self.around.watched() as begun:
+            if begun is not None:
+                begun(self.connection.info.backend_pid)
+            return commit_alone(self.connection, self._settings, statements)
 
     def _judge(self, failed: AttemptFailed) -> None:
         """Raise unless a batch that failed is to be tried again."""

@@ -107,7 +107,7 @@ class SqlTextError(ValueError):
         return type(self), (self.reason, self.position)
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
     """A token: its kind, its canonical text, and where it stands."""
 
     kind: str
@@ -192,7 +192,7 @@ def ends_transaction(sql: str) -> bool:
     words = leading_words(sql, 2)
     if words == ("PREPARE", "TRANSACTION"):
         # PREPARE transaction AS ... is a prepared statement of that name.
-        return any(t.kind in _STRINGS for t in itertools.islice(_tokens(sql), 2, 3))
+        return any(t.kind in _STRINGS for t in itertools.islice(tokens(sql), 2, 3))
     return bool(words) and words[0] in _TRANSACTION_WORDS
 
 
@@ -214,7 +214,7 @@ def commits_on_its_own(sql: str) -> str | None:
     if words[:2] == ("ALTER", "TABLE") and "detach" not in sql.lower():
         return None
     if words[:1] in {("ALTER",), ("CLUSTER",), ("REINDEX",)}:
-        texts = [token.text for token in _tokens(sql) if token.text != ";"]
+        texts = [token.text for token in tokens(sql) if token.text != ";"]
         return {"ALTER": _altering, "CLUSTER": _clustering, "REINDEX": _reindexing}[words[0]](texts)
     return None
 
@@ -225,7 +225,7 @@ def copies_stream(sql: str) -> bool:
         return False
     depth = 0
     before = ""
-    for token in _tokens(sql):
+    for token in tokens(sql):
         depth += (token.text == "(") - (token.text == ")")
         if not depth and before in {"from", "to"} and token.text in {"stdin", "stdout"}:
             return True
@@ -318,13 +318,13 @@ class _Nesting:
         return created and head[:1] in (["function"], ["procedure"])
 
 
-def _tokens(sql: str) -> Iterator[_Token]:
+def tokens(sql: str) -> Iterator[Token]:
     """Yield the tokens of a text.
 
     Raises:
         SqlTextError: At the first place where none begins.
     """
-    return itertools.starmap(_Token, _scan(sql))
+    return itertools.starmap(Token, _scan(sql))
 
 
 def _scan(sql: str) -> Iterator[tuple[str, str, int, int]]:

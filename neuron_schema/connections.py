@@ -7,7 +7,7 @@ connection is put back when that goes back to the pool.
 from __future__ import annotations
 
 import contextlib
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,14 +20,16 @@ from neuron_schema.failures import AttemptFailed, look_error, original
 from neuron_schema.history import Look, look
 from neuron_schema.locking import session_sql
 from neuron_schema.pipeline import run_alone, run_script
+from neuron_schema.pooled import ending_sql, remember_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from psycopg.pq.abc import PGresult
     from sqlalchemy import Connection
 
     from neuron_schema.history import Fetch, HistoryTable
+    from neuron_schema.notices import Notices
 
 T = TypeVar("T")
 
@@ -66,7 +68,27 @@ def look_through(engine: Engine, table: HistoryTable) -> Look:
         ConnectionFailed: the server does not answer.
         NeuronSchemaError: what ``history.look`` raises.
     """
-    return _read(engine, lambda fetch, pid: look(fetch, table, backend_pid=pid), table.qualified)
+    return read_through(
+        engine, lambda fetch, pid: look(fetch, table, backend_pid=pid), table.qualified
+    )
+
+
+def ask_apart(engine: Engine, sql: str, *, timeout_s: float) -> list[Any]:
+    """Ask one query that finds names in ``pg_catalog`` alone and ends in time, in one round trip.
+
+    What the session is set to is neither obeyed nor changed: one message is one transaction.
+
+    Raises:
+        PrivilegeMissing: the role may not ask it.
+        ConnectionFailed: the server does not answer.
+        NeuronSchemaError: it failed otherwise.
+    """
+    limit = f"{round(timeout_s * 1000)}ms"
+    script = (
+        "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), "
+        f"pg_catalog.set_config('statement_timeout', '{limit}', true);\n{sql}"
+    )
+    return list(read_through(engine, lambda fetch, _pid: fetch(script), "the catalog"))
 
 
 def server_identity(engine: Engine) -> tuple[object, ...]:
@@ -79,11 +101,21 @@ def server_identity(engine: Engine) -> tuple[object, ...]:
         "SELECT oid::text, datname::text, pg_catalog.pg_postmaster_start_time()::text "
         "FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"
     )
-    return tuple(_read(engine, lambda fetch, _pid: fetch(sql)[0], "the server"))
+    return tuple(read_through(engine, lambda fetch, _pid: fetch(sql)[0], "the server"))
 
 
-def _read(engine: Engine, ask: Callable[[Fetch, int], T], what: str) -> T:
-    """Read on one of the engine's connections; on a second one if the first was dead already."""
+def read_through(engine: Engine, ask: Callable[[Fetch, int], T], what: str) -> T:
+    """Read on one of the engine's connections; on a second one if the first was dead already.
+
+    Args:
+        engine: Whose connection it is to be.
+        ask: Reads, given what runs SQL and the backend's process.
+        what: What is read, for messages.
+
+    Raises:
+        ConnectionFailed: the server does not answer.
+        NeuronSchemaError: it may not be read.
+    """
     for last in (False, True):
         try:
             with (
@@ -103,7 +135,17 @@ def _read(engine: Engine, ask: Callable[[Fetch, int], T], what: str) -> T:
 
 
 def _fetch_through(connection: Connection) -> Fetch:
-    return lambda sql: connection.exec_driver_sql(sql).fetchall()
+    def fetch(sql: str) -> Sequence[Any]:
+        result = connection.exec_driver_sql(sql)
+        cursor: Any = result.cursor
+        while cursor.nextset():
+            # Of several statements in one message the last one's rows are asked for.
+            pass
+        rows: list[Any] = cursor.fetchall()
+        result.close()
+        return rows
+
+    return fetch
 
 
 def _pool_exhausted(error: SqlalchemyTimeout) -> ConnectionFailed:
@@ -136,6 +178,8 @@ def run_transaction(
     begun: Callable[[int], None] | None = None,
     *,
     check_session: bool = True,
+    notices: Notices | None = None,
+    shared: bool = False,
 ) -> None:
     """Run statements and COMMIT in one ``engine.begin()`` block, in one round trip.
 
@@ -148,6 +192,8 @@ def run_transaction(
         begun: Told the backend's process before anything is sent.
         check_session: See whether the author's statements left the session set otherwise, and if
             so do not give the connection back to its pool.
+        notices: Takes what the server says.
+        shared: A pooler gives the session to other clients: if it is left set otherwise, end it.
 
     Raises:
         AttemptFailed: with the statement that failed; nothing was committed, unless ``lost``.
@@ -158,9 +204,13 @@ def run_transaction(
             engine.begin() as connection,
             _arranged(connection) as raw,
             _discarded_on_failure(connection, raw) as progress,
+            notices.heard(raw) if notices is not None else nullcontext(),
         ):
             if begun is not None:
                 begun(raw.info.backend_pid)
+            if check_session and shared:
+                _run_shared(connection, raw, script, progress)
+                return
             check = (session_sql(),) if check_session else ()
             authored = (*script.opening, *script.statements)
             end = (*check, *script.closing, _COMMIT)
@@ -171,6 +221,8 @@ def run_transaction(
             if check_session and _value(answers[2]) != _value(answers[-len(end)]):
                 # What a version leaves set is for no other version, and not for the service.
                 connection.connection.invalidate(soft=True)
+    except _SessionEnded:
+        return
     except (AttemptFailed, NeuronSchemaError):
         raise
     except SqlalchemyTimeout as error:
@@ -184,6 +236,35 @@ def run_transaction(
 
 
 _COMMIT = "COMMIT"
+
+
+class _SessionEnded(Exception):  # noqa: N818 - it never leaves the module
+    """All is committed, and the session was ended for what was left set in it."""
+
+
+def _run_shared(
+    connection: Connection,
+    raw: psycopg.Connection[Any],
+    script: Script,
+    progress: _Progress,
+) -> None:
+    """Run a script in a pooler's session, which is ended when it is left set otherwise.
+
+    Raises:
+        _SessionEnded: it was.
+    """
+    parts = (script.settings, *script.opening, *script.statements, *script.closing)
+    ending = ending_sql(script.statements)
+    progress.script = (_begin(raw), remember_sql(), *parts, _COMMIT, ending)
+    committing = len(progress.script) - 2
+    try:
+        run_script(connection, raw, progress.script, progress.answers)
+    except Exception as error:
+        if original(error) is None or len(progress.answers) <= committing:
+            raise
+        _check_commit(progress.answers[committing])
+        raise _SessionEnded from None
+    _check_commit(progress.answers[committing])
 
 
 def _begin(raw: psycopg.Connection[Any]) -> str:

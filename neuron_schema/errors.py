@@ -12,6 +12,7 @@
     ├── CommitFailed                   exit 1   NS102
     ├── OperationUnfinished            exit 1   NS103
     ├── TransactionEnded               exit 1   NS104
+    ├── OperationTimeout               exit 1   NS105
     ├── InternalError                  exit 1   NS199
     ├── VersionsPending                exit 3   NS301
     ├── HistoryConflict                exit 4   NS400
@@ -29,12 +30,15 @@
     │   ├── EmbeddedMissing                     NS706
     │   ├── EmbeddedFailed                      NS707
     │   ├── ServerUnsupported                   NS708
-    │   └── ReadOnlyServer                      NS709
+    │   ├── ReadOnlyServer                      NS709
+    │   └── PreflightFailed                     NS710
     ├── Refused                        exit 9   NS900
     │   ├── IrreversibleVersion                 NS901
     │   ├── ConfirmationNeeded                  NS902
     │   ├── ProtectedDatabase                   NS903
-    │   └── LogNeeded                           NS905
+    │   ├── NonEmptyDatabase                    NS904
+    │   ├── LogNeeded                           NS905
+    │   └── ObjectsMissing                      NS906
     └── Interrupted                    exit 130 / 143   NS130
 """
 
@@ -43,6 +47,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from neuron_schema.model import Report
 
 
@@ -151,6 +157,12 @@ class TransactionEnded(NeuronSchemaError):
     """A statement ended its version's transaction, so that a part of it is committed."""
 
     code = "NS104"
+
+
+class OperationTimeout(NeuronSchemaError):
+    """An operation that commits on its own was not done within ``operation_timeout``."""
+
+    code = "NS105"
 
 
 class InternalError(NeuronSchemaError):
@@ -265,6 +277,30 @@ class ReadOnlyServer(ServerUnavailable):
     code = "NS709"
 
 
+class PreflightFailed(ServerUnavailable):
+    """Several things keep a run from beginning; nothing was run.
+
+    Attributes:
+        problems: An error for each of them. Where all have one exit status, it is this one's too.
+    """
+
+    code = "NS710"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str | None = None,
+        where: str | None = None,
+        problems: Sequence[NeuronSchemaError] = (),
+    ) -> None:
+        super().__init__(message, remedy=remedy, where=where)
+        self.problems = tuple(problems)
+        statuses = {problem.exit_code for problem in problems}
+        if len(statuses) == 1:
+            self.exit_code = statuses.pop()
+
+
 class Refused(NeuronSchemaError):
     """A guard refused; nothing was run."""
 
@@ -290,10 +326,22 @@ class ProtectedDatabase(Refused):
     code = "NS903"
 
 
+class NonEmptyDatabase(Refused):
+    """There are tables, but no history table that tells what made them."""
+
+    code = "NS904"
+
+
 class LogNeeded(Refused):
     """A backfill remembers in the log how far it came, and the run was to go without one."""
 
     code = "NS905"
+
+
+class ObjectsMissing(Refused):
+    """What a version makes is not in the database that is said to have it."""
+
+    code = "NS906"
 
 
 class Interrupted(NeuronSchemaError):

@@ -23,13 +23,14 @@ from neuron_schema.errors import (
     TransactionEnded,
 )
 from neuron_schema.history import HISTORY_MOVED
-from neuron_schema.locking import RUN_LOCK, TRANSACTION_ENDED, ending
+from neuron_schema.locking import RUN_LOCK, TRANSACTION_ENDED
+from neuron_schema.sessions import ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuron_schema.locking import Session
     from neuron_schema.model import Step
+    from neuron_schema.sessions import Session
 
 _EXCERPT = 200
 
@@ -221,7 +222,9 @@ def _creates_extension(sql: str | None) -> bool:
 
 def _remedy(error: psycopg.Error, step: Step) -> str:
     hint = error.diag.message_hint
-    advice = "correct the version and run again; it was rolled back and is still pending"
+    no_room = isinstance(error, pg.DiskFull | pg.IoError | pg.ConfigurationLimitExceeded)
+    first = "make room on the server" if no_room else "correct the version"
+    advice = f"{first} and run again; it was rolled back and is still pending"
     if step.backfill is not None:
         advice = "run again when the cause is mended; the batches before it are done and stay so"
     return f"{hint} ({advice})" if hint else advice

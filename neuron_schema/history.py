@@ -18,7 +18,7 @@ from neuron_schema.errors import (
     SettingsError,
 )
 from neuron_schema.log import SHAPE as LOG_SHAPE
-from neuron_schema.model import AppliedRow, Direction, ServerFacts
+from neuron_schema.model import AppliedRow, Direction, Purpose, ServerFacts
 from neuron_schema.quoting import do_block, identifier, literal
 
 if TYPE_CHECKING:
@@ -252,23 +252,35 @@ def create_sql(table: HistoryTable) -> str:
 
 def record_sql(table: HistoryTable, step: Step) -> str:
     """Return the SQL that records a step: one row more, or exactly one row less."""
-    if step.direction is Direction.UP:
+    if step.direction is Direction.UP and step.purpose is not Purpose.REPAIR:
         return _insert(table, step)
-    # A DELETE that finds nothing is no error to PostgreSQL, and what follows it would run.
+    # What finds no row is no error to PostgreSQL, and what follows it would run.
     return do_block(record_body(table, step))
 
 
 def record_body(table: HistoryTable, step: Step) -> str:
     """Return plpgsql statements that do what ``record_sql`` does."""
-    if step.direction is Direction.UP:
+    if step.purpose is Purpose.REPAIR:
+        change = (
+            f"UPDATE {table.qualified} SET checksum = {literal(step.checksum)}, "
+            f"name = {literal(step.name)} WHERE version = {literal(step.version)} "
+            f"AND checksum IS NOT DISTINCT FROM {_nullable(step.expected)}"
+        )
+    elif step.direction is Direction.UP:
         return f"  {_insert(table, step)};"
+    else:
+        change = f"DELETE FROM {table.qualified} WHERE version = {literal(step.version)}"
     return (
-        f"  DELETE FROM {table.qualified} WHERE version = {literal(step.version)};\n"
+        f"  {change};\n"
         "  IF NOT FOUND THEN\n"
         f"    RAISE EXCEPTION 'version {step.version} is not applied'\n"
         f"      USING ERRCODE = '40001', CONSTRAINT = '{HISTORY_MOVED}';\n"
         "  END IF;"
     )
+
+
+def _nullable(text: str | None) -> str:
+    return "NULL" if text is None else literal(text)
 
 
 def _insert(table: HistoryTable, step: Step) -> str:

@@ -7,12 +7,10 @@ INDEX CONCURRENTLY waits for snapshots, so that both would wait for each other
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import functools
 import hashlib
 import random
-import threading
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,11 +18,9 @@ from typing import TYPE_CHECKING, Any
 from neuron_schema.quoting import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from contextlib import AbstractContextManager
-    from types import TracebackType
+    from collections.abc import Iterable
 
-    from neuron_schema.history import Fetch, HistoryTable
+    from neuron_schema.history import HistoryTable
     from neuron_schema.model import ServerFacts, Step
 
 RUN_LOCK = "neuron_schema_run_lock"
@@ -107,6 +103,8 @@ class SessionSettings:
         idle_in_transaction_session_timeout: Seconds after which the server ends a step whose
             runner is silent; 0 for no limit.
         transaction_timeout: Seconds a step may take (PostgreSQL 17); 0 for no limit.
+        operation_timeout: Seconds an operation that commits on its own may take, its waiting for
+            other sessions included; 0 for no limit.
         own: Name and value of what a version sets itself.
     """
 
@@ -116,6 +114,7 @@ class SessionSettings:
     statement_timeout: float = 0.0
     idle_in_transaction_session_timeout: float = 600.0
     transaction_timeout: float = 0.0
+    operation_timeout: float = 0.0
     own: tuple[tuple[str, str], ...] = ()
 
     def of(self, step: Step) -> SessionSettings:
@@ -209,11 +208,12 @@ def session_values(
     limited = place is Place.TRANSACTION
     lock_timeout = settings.lock_timeout_of(attempt) if limited else 0
     idle = settings.idle_in_transaction_session_timeout if limited else 0
+    alone = settings.operation_timeout if place is Place.OPERATION else 0
     values = {
         "search_path": settings.search_path,
         "application_name": "neuron_schema",
         "lock_timeout": _milliseconds(lock_timeout),
-        "statement_timeout": _milliseconds(settings.statement_timeout if limited else 0),
+        "statement_timeout": _milliseconds(settings.statement_timeout if limited else alone),
         "idle_in_transaction_session_timeout": _milliseconds(idle),
         "standard_conforming_strings": "on",
         # A host that vanished is noticed in half a minute, not in two hours.
@@ -242,7 +242,8 @@ def session_sql() -> str:
     return (
         "SELECT pg_catalog.md5(pg_catalog.concat_ws(',', "
         "(SELECT pg_catalog.string_agg(name || '=' || setting, ',') "
-        "FROM pg_catalog.pg_show_all_settings() WHERE source = 'session'), "
+        "FROM pg_catalog.pg_show_all_settings() WHERE source = 'session' AND name NOT IN "
+        "('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')), "
         "pg_catalog.current_setting('role'), session_user, pg_catalog.pg_my_temp_schema()))"
     )
 
@@ -315,140 +316,3 @@ class Deadline:
         self.attempts += 1
         ceiling = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(self.attempts, 16))
         return min(left, random.uniform(_FIRST_DELAY_S / 2, ceiling))  # noqa: S311 - no secret
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """Somebody else's session that a run waits for.
-
-    Attributes:
-        text: Who it is, since when, and what it runs.
-    """
-
-    pid: int
-    text: str
-
-
-def holder_of(fetch: Fetch, key: int) -> Session | None:
-    """Return the session that holds an advisory lock, or None.
-
-    https://www.postgresql.org/docs/current/view-pg-locks.html
-    """
-    unsigned = key & 0xFFFFFFFFFFFFFFFF
-    rows = fetch(
-        f"""SELECT {_SESSION} FROM pg_catalog.pg_locks l
-  JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
- WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
-                      WHERE d.datname = pg_catalog.current_database())
-   AND l.classid = {unsigned >> 32} AND l.objid = {unsigned & 0xFFFFFFFF}"""
-    )
-    return describe_session(rows[0]) if rows else None
-
-
-def blockers_of(fetch: Fetch, pid: int) -> tuple[Session, ...]:
-    """Return the sessions that a backend waits for.
-
-    https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION
-    """
-    rows = fetch(
-        f"SELECT {_SESSION} FROM pg_catalog.pg_stat_activity a "
-        f"WHERE a.pid = ANY (pg_catalog.pg_blocking_pids({pid}))"
-    )
-    return tuple(map(describe_session, rows))
-
-
-_SESSION = (
-    "a.pid, a.usename, a.application_name, pg_catalog.host(a.client_addr), a.state, "
-    "EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::float8, "
-    "pg_catalog.left(a.query, 200)"
-)
-
-
-def describe_session(row: Any) -> Session:
-    """Return a row of ``pg_stat_activity`` in words."""
-    pid, user, application, client, state, age, query = row
-    text = f"pid {pid}"
-    known = (user, application, f"from {client}" if client else None, state)
-    if any(known):
-        text += f" ({', '.join(part for part in known if part)})"
-    if age is not None:
-        text += f", in its transaction for {age:.0f} s"
-    if query:
-        text += f": {' '.join(query.split())}"
-    return Session(pid, text)
-
-
-def ending(sessions: Iterable[Session]) -> str:
-    """Return the SQL that ends sessions."""
-    calls = ", ".join(f"pg_terminate_backend({session.pid})" for session in sessions)
-    return f"SELECT {calls}"
-
-
-class BlockerWatch:
-    """Look from a second connection at what a step's backend waits for, while it waits.
-
-    Afterwards nobody knows any more: the error of ``lock_timeout`` names no session. One thread
-    serves all steps of a run; it opens its connection only for a step that takes long.
-
-    Args:
-        connect: Opens a connection for the length of a ``with`` block.
-        after_s: Seconds that a step may take before it is watched; most never are.
-    """
-
-    INTERVAL_S = 0.1
-
-    def __init__(
-        self, connect: Callable[[], AbstractContextManager[Fetch]], *, after_s: float
-    ) -> None:
-        self._connect = connect
-        self._after_s = after_s
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._watched: tuple[int, float] | None = None
-        self.seen: tuple[Session, ...] = ()
-
-    def begin(self, pid: int) -> None:
-        """Watch a backend from now on."""
-        self.seen = ()
-        self._watched = (pid, time.monotonic())
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="neuron-schema-blockers", daemon=True
-            )
-            self._thread.start()
-
-    def end(self) -> None:
-        """Watch nothing until the next step begins."""
-        self._watched = None
-
-    def __enter__(self) -> BlockerWatch:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.end()
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        while not self._stop.wait(min(self._after_s, self.INTERVAL_S)):
-            watched = self._watched
-            if watched is not None and time.monotonic() - watched[1] >= self._after_s:
-                # A second connection is a convenience, not a need.
-                with contextlib.suppress(Exception):
-                    self._look(watched)
-
-    def _look(self, watched: tuple[int, float]) -> None:
-        with self._connect() as fetch:
-            while self._watched is watched:
-                blockers = blockers_of(fetch, watched[0])
-                if blockers and self._watched is watched:
-                    self.seen = blockers
-                if self._stop.wait(self.INTERVAL_S):
-                    return

@@ -214,7 +214,12 @@ def _identity(step: Step, by: Author, outcome: str) -> dict[str, str]:
 
 def recorded_operation(own: OwnCommit) -> dict[str, Any]:
     """Return how an operation is made safe to repeat, as JSON; a function cannot be kept."""
-    record: dict[str, Any] = {"kind": own.kind, "probe": own.probe, "repair": list(own.repair)}
+    record: dict[str, Any] = {
+        "kind": own.kind,
+        "probe": own.probe,
+        "repair": list(own.repair),
+        "cleanup": own.cleanup,
+    }
     if own.backfill is not None:
         spec = own.backfill
         record["backfill"] = {
@@ -240,6 +245,7 @@ def restored_operation(record: Mapping[str, Any]) -> OwnCommit | None:
         kind=record["kind"],
         probe=record["probe"],
         repair=tuple(record["repair"]),
+        cleanup=record["cleanup"],
         backfill=None
         if spec is None
         else BackfillSpec(

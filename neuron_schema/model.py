@@ -35,7 +35,7 @@ class Status(enum.StrEnum):
     AHEAD = "ahead"
 
 
-class Action(enum.StrEnum):
+class Purpose(enum.StrEnum):
     """What a step does beside its entry in the history."""
 
     RUN = "run"
@@ -115,6 +115,8 @@ class OwnCommit:
             ``absent`` (run it), ``invalid`` (run ``repair``, then it), ``done`` (leave it) or
             ``different`` (something else has the name). None: simply run it again.
         repair: Statements that clear away what an interrupted attempt left behind.
+        cleanup: A query of one text column whose rows are such statements, where only the catalog
+            knows the names. It is asked before anything else, and after an attempt that failed.
         backfill: What is done batch by batch, instead of the statement; the log remembers how
             far it came.
     """
@@ -122,6 +124,7 @@ class OwnCommit:
     kind: str
     probe: str | None = None
     repair: tuple[str, ...] = ()
+    cleanup: str | None = None
     backfill: BackfillSpec | None = None
 
 
@@ -220,6 +223,40 @@ class AppliedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """A row of the log; of a version applied without one, what the history table tells.
+
+    Attributes:
+        run_id: Rows of one run share it.
+        kind: ``transaction``, or the operation that commits on its own.
+        outcome: How it ended, in the words of ``Outcome``.
+        duration_ms: Milliseconds, as the server counted them.
+        database_user: Who had logged in.
+        sqlstate: Of a failure, where PostgreSQL gave one.
+        up: The statements of both directions as they were then.
+        down: None when the version could not be rolled back.
+    """
+
+    version: str
+    name: str
+    direction: str
+    outcome: str
+    started_at: dt.datetime | None
+    checksum: str | None
+    run_id: str | None = None
+    kind: str | None = None
+    duration_ms: float | None = None
+    database_user: str | None = None
+    host: str | None = None
+    application: str | None = None
+    tool_version: str | None = None
+    sqlstate: str | None = None
+    message: str | None = None
+    up: tuple[str, ...] = ()
+    down: tuple[str, ...] | None = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationStatus:
     """One line of ``status``.
 
@@ -260,20 +297,25 @@ class Step:
     opposite: tuple[Statement, ...] = ()
     irreversible: str | None = None
     settings: tuple[tuple[str, str], ...] = ()
-    action: Action = Action.RUN
+    purpose: Purpose = Purpose.RUN
     expected: str | None = None
+
+    @property
+    def runs(self) -> tuple[Statement, ...]:
+        """The statements that are sent; none where only the history is put right."""
+        return self.statements if self.purpose is Purpose.RUN else ()
 
     @property
     def outcome(self) -> Outcome:
         """What it ends as when it goes well."""
-        if self.action is not Action.RUN:
-            return Outcome.BASELINED if self.action is Action.BASELINE else Outcome.REPAIRED
+        if self.purpose is not Purpose.RUN:
+            return Outcome.BASELINED if self.purpose is Purpose.BASELINE else Outcome.REPAIRED
         return Outcome.APPLIED if self.direction is Direction.UP else Outcome.ROLLED_BACK
 
     @property
     def transactional(self) -> bool:
         """Whether the step runs in one transaction."""
-        return self.action is not Action.RUN or not any(one.own_commit for one in self.statements)
+        return not any(statement.own_commit for statement in self.runs)
 
     @property
     def backfill(self) -> BackfillSpec | None:
@@ -301,6 +343,7 @@ class Plan:
     steps: tuple[Step, ...]
     applied: tuple[AppliedRow, ...] = ()
     warnings: tuple[str, ...] = ()
+    purpose: Purpose = Purpose.RUN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,11 +392,11 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepWaiting:
-    """A step could not run yet and will be tried again.
+    """A step waits: it could not run yet and will be tried again, or others block it at work.
 
     Attributes:
         reason: A sentence, with the blocking session where it is known.
-        delay_s: Seconds until the next attempt.
+        delay_s: Seconds until the next attempt; 0 where it goes on as soon as it is let.
     """
 
     step: Step
@@ -363,20 +406,22 @@ class StepWaiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepProgress:
-    """How far a step has come that takes long.
+    """A step that takes long is so far.
 
     Attributes:
-        phase: What it is at, in a few words.
-        done: How much is done.
-        total: How much there is to do, where that is known; an estimate.
-        unit: What is counted.
+        phase: What is done now, such as ``building index: loading tuples``.
+        done: How much of it is done; None where nothing is counted. It falls back where a phase
+            begins anew, for the next index or pass.
+        total: How much there is to do; None where that is not known.
+        unit: What is counted: ``blocks``, ``tuples``, ``rows``, ``lockers``, ``indexes``,
+            ``bytes``; "" where nothing is.
     """
 
     step: Step
     phase: str
-    done: int | None
-    total: int | None
-    unit: str
+    done: int | None = None
+    total: int | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -401,7 +446,30 @@ class StepEnded:
     total: int
 
 
-Event: TypeAlias = PlanMade | StepStarted | StepWaiting | StepProgress | StepNoted | StepEnded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """Something is odd, and the run goes on; also in the report's ``warnings``."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """The server said something while a step ran (``RAISE NOTICE``), told when it has ended.
+
+    Attributes:
+        severity: ``NOTICE`` or ``WARNING``, in the server's language.
+        text: Its message; it may hold anything.
+    """
+
+    step: Step
+    severity: str
+    text: str
+
+
+Event: TypeAlias = (
+    PlanMade | StepStarted | StepWaiting | StepProgress | StepNoted | StepEnded | Warned | Noticed
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,23 +10,43 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuron_schema.errors import HistoryConflict, IrreversibleVersion, TargetError
-from neuron_schema.model import Direction, MigrationStatus, Plan, Status, Step, VersionInfo
+from neuron_schema.model import (
+    Direction,
+    Migration,
+    MigrationStatus,
+    Plan,
+    Purpose,
+    Status,
+    Step,
+    VersionInfo,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from neuron_schema.model import AppliedRow, Migration
+    from neuron_schema.model import AppliedRow
 
 _MAX_DIGITS = 10
+_SHORTEST_CHECKSUM = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The versions that a run takes, in the order in which they run."""
+    """The versions that a run takes, in the order in which they run.
+
+    Attributes:
+        infos: A ``Migration`` among them brings its own SQL, as the log recorded it.
+    """
 
     direction: Direction
     infos: tuple[VersionInfo, ...]
     warnings: tuple[str, ...] = ()
+    purpose: Purpose = Purpose.RUN
+
+    @property
+    def files(self) -> tuple[VersionInfo, ...]:
+        """Those whose SQL is yet to be read from a file."""
+        return tuple(info for info in self.infos if not isinstance(info, Migration))
 
 
 def statuses(
@@ -116,6 +136,7 @@ def _conflicts(
     )
     if modified or missing:
         fixes.append("restore the files from version control, and put changes into a new version")
+    fixes.extend(f"or accept the present text: {_repair(line)}" for line in modified)
     if late and not allow_out_of_order:
         lines.extend(
             f"{_label(line)} is out of order: it is pending, but {newest} is applied already"
@@ -125,6 +146,11 @@ def _conflicts(
     if not lines:
         return None
     return HistoryConflict("; ".join(lines), remedy="; ".join(fixes))
+
+
+def _repair(line: MigrationStatus) -> str:
+    recorded = (line.checksum or "")[:_SHORTEST_CHECKSUM]
+    return f"neuron-schema repair {line.version} --expect {recorded}"
 
 
 def select_up(
@@ -172,17 +198,46 @@ def select_down(
     *,
     to: str | None = None,
     count: int | None = None,
+    recorded: Sequence[Migration] | None = None,
 ) -> Selection:
     """Return the applied versions that a target rolls back, newest first.
 
     Args:
         to: Keep this version and what is older; "0" keeps nothing.
         count: So many; without ``to`` and ``count`` one.
+        recorded: Versions as the log recorded them, to stand in where the file is gone or was
+            modified; None refuses to roll such a version back.
 
     Raises:
         TargetError: ``to`` is not applied; both ``to`` and ``count``; ``count`` below 1.
-        HistoryConflict: there is no file for a version to roll back.
+        HistoryConflict: a version to roll back has no file or a modified one.
     """
+    rows = _rows_down(applied, to=to, count=count)
+    files = {info.number: info for info in infos}
+    changed = [row for row in rows if _changed(files.get(row.number), row)]
+    if changed and recorded is None:
+        raise _changed_files(changed, files)
+    stand_ins = {one.number: one for one in recorded or ()}
+    unknown = [row for row in changed if not _recorded(stand_ins.get(row.number), row)]
+    if unknown:
+        raise HistoryConflict(
+            f"the log does not tell what {_labels(unknown)} was applied with",
+            remedy="restore the file from version control",
+        )
+    chosen = [stand_ins[row.number] if row in changed else files[row.number] for row in rows]
+    return Selection(
+        direction=Direction.DOWN,
+        infos=tuple(_as_recorded(one, row) for one, row in zip(chosen, rows, strict=True)),
+        warnings=tuple(
+            f"{row.version}_{row.name} is rolled back by the `down` that was recorded with it"
+            for row in changed
+        ),
+    )
+
+
+def _rows_down(
+    applied: Sequence[AppliedRow], *, to: str | None, count: int | None
+) -> list[AppliedRow]:
     _check_target(to, count)
     rows = sorted(applied, key=lambda row: row.number, reverse=True)
     if to is not None:
@@ -194,26 +249,96 @@ def select_down(
                 + (", ".join(row.version for row in reversed(rows)) or "none")
                 + "; 0 rolls back all of them",
             )
-        rows = [row for row in rows if row.number > keep]
-    else:
-        rows = rows[: 1 if count is None else count]
-    files = {info.number: info for info in infos}
-    without_file = [row for row in rows if row.number not in files]
-    if without_file:
-        raise HistoryConflict(
-            "no file to roll back "
-            + ", ".join(f"{row.version}_{row.name}" for row in reversed(without_file)),
-            remedy="run this from the code that applied it, or restore the file",
+        return [row for row in rows if row.number > keep]
+    return rows[: 1 if count is None else count]
+
+
+def _changed(info: VersionInfo | None, row: AppliedRow) -> bool:
+    """Whether a version's file is not the one that was applied."""
+    return info is None or (row.checksum is not None and row.checksum != info.checksum)
+
+
+def _recorded(migration: Migration | None, row: AppliedRow) -> bool:
+    """Whether the log tells of the very text that was applied."""
+    return migration is not None and (row.checksum is None or row.checksum == migration.checksum)
+
+
+def _changed_files(rows: Sequence[AppliedRow], files: Mapping[int, VersionInfo]) -> HistoryConflict:
+    gone = [row for row in rows if row.number not in files]
+    modified = [row for row in rows if row.number in files]
+    sentences = [f"no file to roll back {_labels(gone)}"] if gone else []
+    if modified:
+        sentences.append(
+            f"{_labels(modified)} was modified after it was applied: its present `down` "
+            "need not undo what was done"
         )
-    chosen = [_as_recorded(files[row.number], row) for row in rows]
+    return HistoryConflict(
+        "; ".join(sentences),
+        remedy="run this from the code that applied it, or restore the file; --from-history runs "
+        "the `down` that was recorded when it was applied",
+    )
+
+
+def _labels(rows: Sequence[AppliedRow]) -> str:
+    ordered = sorted(rows, key=lambda row: row.number)
+    return ", ".join(f"{row.version}_{row.name}" for row in ordered)
+
+
+def without_their_files(
+    infos: Sequence[VersionInfo], applied: Sequence[AppliedRow]
+) -> tuple[str, ...]:
+    """Return the applied versions whose file is gone or was modified."""
+    files = {info.number: info for info in infos}
+    return tuple(row.version for row in applied if _changed(files.get(row.number), row))
+
+
+def select_baseline(
+    infos: Sequence[VersionInfo], applied: Sequence[AppliedRow], version: str
+) -> Selection:
+    """Return the pending versions up to one, to be marked as applied without running them.
+
+    Raises:
+        TargetError: no such version.
+        HistoryConflict: an applied version was modified or is missing.
+    """
+    limit = find_version(infos, version).number
+    conflict = conflicts(infos, applied, allow_out_of_order=True)
+    if conflict:
+        raise conflict
+    done = {row.number for row in applied}
+    pending = [info for info in infos if info.number not in done and info.number <= limit]
+    return Selection(direction=Direction.UP, infos=tuple(pending), purpose=Purpose.BASELINE)
+
+
+def select_repair(
+    infos: Sequence[VersionInfo], applied: Sequence[AppliedRow], version: str, expected: str
+) -> Selection:
+    """Return a version whose present text is to be accepted; nothing when it already is.
+
+    Args:
+        version: Which.
+        expected: The recorded checksum, or its first 12 digits or more, as a proof that the one
+            who repairs knows what is replaced.
+
+    Raises:
+        TargetError: no such version, or it is not applied.
+        HistoryConflict: another checksum is recorded.
+    """
+    info = find_version(infos, version)
+    row = next((row for row in applied if row.number == info.number), None)
+    if row is None:
+        raise TargetError(f"{info.label} is not applied", remedy="neuron-schema up applies it")
+    if row.checksum == info.checksum and row.name == info.name:
+        return Selection(direction=Direction.UP, infos=(), purpose=Purpose.REPAIR)
+    recorded = row.checksum or ""
+    if len(expected) < _SHORTEST_CHECKSUM or not recorded.startswith(expected.lower()):
+        raise HistoryConflict(
+            f"the recorded checksum of {info.label} is {recorded or 'empty'}, not {expected}",
+            remedy="look at what was changed, then neuron-schema repair "
+            f"{info.version} --expect {recorded[:_SHORTEST_CHECKSUM]}",
+        )
     return Selection(
-        direction=Direction.DOWN,
-        infos=tuple(chosen),
-        warnings=tuple(
-            f"{info.label} was modified after it was applied; its present `down` runs"
-            for info, row in zip(chosen, rows, strict=True)
-            if row.checksum is not None and row.checksum != info.checksum
-        ),
+        direction=Direction.UP, infos=(_as_recorded(info, row),), purpose=Purpose.REPAIR
     )
 
 
@@ -241,27 +366,37 @@ def make_plan(
 
     Args:
         selection: What ``select_up`` or ``select_down`` returned.
-        migrations: At least the versions of the selection, with their SQL.
+        migrations: At least the ``files`` of the selection, with their SQL.
         applied: The history that the selection was made for.
 
     Raises:
         IrreversibleVersion: a version to roll back declares itself irreversible.
     """
     by_number = {migration.number: migration for migration in migrations}
-    chosen = [(info, by_number[info.number]) for info in selection.infos]
+    chosen = [
+        (info, info if isinstance(info, Migration) else by_number[info.number])
+        for info in selection.infos
+    ]
     if selection.direction is Direction.DOWN:
         _refuse_irreversible([migration for _, migration in chosen])
-    steps = tuple(_step(info, migration, selection.direction) for info, migration in chosen)
+    replaced = {row.number: row.checksum for row in applied}
+    steps = tuple(
+        _step(info, migration, selection, replaced.get(info.number)) for info, migration in chosen
+    )
     return Plan(
         direction=selection.direction,
         steps=steps,
         applied=tuple(applied),
         warnings=selection.warnings,
+        purpose=selection.purpose,
     )
 
 
-def _step(info: VersionInfo, migration: Migration, direction: Direction) -> Step:
+def _step(
+    info: VersionInfo, migration: Migration, selection: Selection, replaced: str | None
+) -> Step:
     """Return one direction of a version, under the digits that the history has or will have."""
+    direction = selection.direction
     up, down = migration.up_statements, migration.down_statements
     return Step(
         version=info.version,
@@ -274,6 +409,8 @@ def _step(info: VersionInfo, migration: Migration, direction: Direction) -> Step
         irreversible=migration.irreversible,
         path=migration.path,
         settings=migration.settings,
+        purpose=selection.purpose,
+        expected=replaced if selection.purpose is Purpose.REPAIR else None,
     )
 
 
@@ -343,7 +480,7 @@ def _warnings(lines: Sequence[MigrationStatus]) -> tuple[str, ...]:
 
 def _as_recorded(info: VersionInfo, row: AppliedRow) -> VersionInfo:
     """Return the version spelled as the history spells it: that row is to be deleted."""
-    if info.version == row.version:
+    if info.version == row.version or isinstance(info, Migration):
         return info
     return VersionInfo(
         version=row.version,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from neuron_schema.errors import SettingsError
 
 MAX_IDENTIFIER_BYTES = 63
+
+_SCHEMA = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s,"]+))\s*(?:,|$)')
 
 
 def identifier(name: str) -> str:
@@ -33,6 +37,29 @@ def literal(text: str) -> str:
     if "\\" in text:
         return " E'" + quoted.replace("\\", "\\\\") + "'"
     return f"'{quoted}'"
+
+
+def names_of_path(path: str) -> tuple[str, ...] | None:
+    """Return the names that a value of ``search_path`` holds, or None where it is no list of names.
+
+    As PostgreSQL's SplitIdentifierString reads it. PostgreSQL itself shows an empty path as an
+    empty name.
+    """
+    names: list[str] = []
+    position = 0
+    path = path.strip()
+    while position < len(path):
+        match = _SCHEMA.match(path, position)
+        if match is None:
+            return None
+        quoted = match[1]
+        names.append(_lower(match[2]) if quoted is None else quoted.replace('""', '"'))
+        position = match.end()
+    return tuple(names)
+
+
+def _lower(name: str) -> str:
+    return "".join(c.lower() if c.isascii() else c for c in name)
 
 
 def do_block(*bodies: str, head: str = "") -> str:

@@ -7,13 +7,12 @@ unaltered.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from neuron_schema.backfill_script import backfill_comments, backfill_lines
 from neuron_schema.history import create_sql, record_sql
 from neuron_schema.model import Direction, ended
-from neuron_schema.quoting import identifier, literal
+from neuron_schema.quoting import identifier, literal, names_of_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 # Without transaction_timeout, which a script for PostgreSQL 16 cannot set.
 LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
-# As PostgreSQL's SplitIdentifierString reads a list of names.
-_SCHEMA = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s,"]+))\s*(?:,|$)')
 
 
 def psql_script(
@@ -60,7 +57,7 @@ def psql_script(
 
 def step_sql(step: Step, table: HistoryTable, *, create: bool = False) -> tuple[str, ...]:
     """Return the SQL of a step in the order in which it takes effect, history row included."""
-    statements = tuple(statement.sql for statement in step.statements)
+    statements = tuple(statement.sql for statement in step.runs)
     history = (*((create_sql(table),) if create else ()), record_sql(table, step))
     return (*history, *statements) if step.transactional else (*statements, *history)
 
@@ -109,7 +106,7 @@ def _set(step: Step, settings: SessionSettings | None) -> Iterator[str]:
     words = "SET LOCAL" if step.transactional else "SET"
     if settings is not None:
         yield f"{words} search_path = {_search_path(settings.search_path)};"
-        limits = dict.fromkeys(LIMITS, 0.0)
+        limits = dict.fromkeys(LIMITS, 0.0) | {"statement_timeout": settings.operation_timeout}
         if step.transactional:
             limits = {name: getattr(settings, name) for name in LIMITS}
         for name, seconds in limits.items():
@@ -127,22 +124,10 @@ def _milliseconds(seconds: float) -> str:
     return f"'{round(seconds * 1000)}ms'" if seconds else "0"
 
 
-def _search_path(names: str) -> str:
+def _search_path(path: str) -> str:
     """Return the names as SET takes them: one quoted string would be the name of one schema."""
-    quoted: list[str] = []
-    position = 0
-    names = names.strip()
-    while position < len(names):
-        match = _SCHEMA.match(names, position)
-        if match is None:
-            # PostgreSQL will refuse it as well, and say why.
-            return names
-        name = _lower(match[2]) if match[1] is None else match[1].replace('""', '"')
-        # PostgreSQL itself shows an empty path as an empty name.
-        quoted.append(identifier(name) if name else "''")
-        position = match.end()
-    return ", ".join(quoted) or "''"
-
-
-def _lower(name: str) -> str:
-    return "".join(c.lower() if c.isascii() else c for c in name)
+    names = names_of_path(path)
+    if names is None:
+        # PostgreSQL will refuse it as well, and say why.
+        return path.strip()
+    return ", ".join(identifier(name) if name else "''" for name in names) or "''"

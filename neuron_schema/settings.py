@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,14 +50,18 @@ class Settings:
         versions: A directory (absolute) or the name of an importable package.
         history_table: Name of the history table.
         history_schema: Its schema, or None for the session's current schema.
+        schemas: The schemas whose tables are versions' work; () for the one in which an
+            unqualified name is made.
         search_path: Set in every step; None leaves what the session had at connect.
         role: ``SET LOCAL ROLE`` in every step, or None.
         protected: Refuse ``down`` and ``reset``.
+        log: Write what is run into the log beside the history table.
         lock_timeout: Seconds a statement waits for a lock in one attempt; less in the first two.
         statement_timeout: Seconds a statement may take; 0 for no limit.
         idle_in_transaction_session_timeout: Seconds after which the server ends a step whose
             runner is silent; 0 for no limit.
         transaction_timeout: Seconds a step may take (PostgreSQL 17); 0 for no limit.
+        operation_timeout: Seconds an operation that commits on its own may take; 0 for no limit.
         wait_lock: Seconds after which waiting for the run lock is given up.
         deadline: Seconds after which waiting for other locks and for servers is given up.
     """
@@ -65,19 +69,22 @@ class Settings:
     root: Path
     file: Path | None = None
     environment: str | None = None
-    database: str | None = None
+    database: str | None = field(default=None, repr=False)
     database_origin: str | None = None
-    direct_url: str | None = None
+    direct_url: str | None = field(default=None, repr=False)
     versions: str = "versions"
     history_table: str = "neuron_migrations"
     history_schema: str | None = None
+    schemas: tuple[str, ...] = ()
     search_path: str | None = None
     role: str | None = None
     protected: bool = False
+    log: bool = True
     lock_timeout: float = 1.0
     statement_timeout: float = 0.0
     idle_in_transaction_session_timeout: float = 600.0
     transaction_timeout: float = 0.0
+    operation_timeout: float = 0.0
     wait_lock: float = 600.0
     deadline: float = 900.0
 
@@ -123,9 +130,11 @@ _LIMITS = (
     "statement_timeout",
     "idle_in_transaction_session_timeout",
     "transaction_timeout",
+    "operation_timeout",
 )
 _WAITS = ("wait_lock", "deadline")
-_KEYS = (*_TEXT, "role", "protected", *_LIMITS, *_WAITS)
+_SWITCHES = ("protected", "log")
+_KEYS = (*_TEXT, "schemas", "role", *_SWITCHES, *_LIMITS, *_WAITS)
 
 
 def load(
@@ -138,6 +147,7 @@ def load(
     versions: str | None = None,
     wait_lock: str | None = None,
     lock_timeout: str | None = None,
+    no_log: bool = False,
 ) -> Settings:
     """Read the settings that hold in ``directory``.
 
@@ -150,6 +160,7 @@ def load(
         versions: What was given with ``--versions``, relative to ``directory``.
         wait_lock: A duration given with ``--wait-lock``.
         lock_timeout: A duration given with ``--lock-timeout``.
+        no_log: Whether ``--no-log`` was given.
 
     Raises:
         SettingsError: an unknown key or environment, or a value of the wrong kind.
@@ -182,6 +193,8 @@ def load(
         settings = replace(settings, wait_lock=_given("wait_lock", wait_lock))
     if lock_timeout is not None:
         settings = replace(settings, lock_timeout=_given("lock_timeout", lock_timeout))
+    if no_log:
+        settings = replace(settings, log=False)
     database, origin = _database(database_url, environ, values.get("database"))
     chosen, base = _versions(versions, environ, settings.versions, directory, root)
     return replace(
@@ -219,7 +232,10 @@ def _checked(table: dict[str, Any], file: Path | None, *below: str) -> dict[str,
                 where=line_of(file, key, *below),
                 remedy=suggest(key, _KEYS) or f"known keys: {', '.join(_KEYS)}",
             )
-    return {key: _value(key, value, file, *below) for key, value in table.items()}
+    return {
+        key: (_names if key == "schemas" else _value)(key, value, file, *below)
+        for key, value in table.items()
+    }
 
 
 def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
@@ -229,7 +245,7 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
         SettingsError: it is of the wrong kind.
     """
     why, remedy = None, None
-    if key == "protected":
+    if key in _SWITCHES:
         if not isinstance(value, bool):
             why, remedy = "must be true or false", "write it without quotes"
     elif key in (*_LIMITS, *_WAITS):
@@ -252,6 +268,24 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     if why is not None:
         raise wrong(key, why, file, *below, remedy=remedy)
     return value
+
+
+def _names(key: str, value: Any, file: Path | None, *below: str) -> tuple[str, ...]:
+    """Return names as the settings hold them.
+
+    Raises:
+        SettingsError: they are no list, or one of them cannot be a name.
+    """
+    remedy = f'write a list of names: {key} = ["app", "audit"]'
+    if not isinstance(value, list) or not value:
+        raise wrong(key, "must be a list of names", file, *below, remedy=remedy)
+    for name in value:
+        if not isinstance(name, str) or not name.strip() or "\0" in name:
+            raise wrong(key, f"{name!r} is no name", file, *below, remedy=remedy)
+        if len(name.encode()) > MAX_IDENTIFIER_BYTES:
+            why = f"{name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes"
+            raise wrong(key, why, file, *below, remedy="choose a shorter name")
+    return tuple(value)
 
 
 def _given(key: str, value: str) -> float:

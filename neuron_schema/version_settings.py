@@ -62,7 +62,7 @@ def _name(name: object, *, alone: bool) -> str:
         raise CompileError(
             f"{name} has no place beside an operation that commits on its own: a limit there "
             "would leave it half-done",
-            "leave it out; the setting `deadline` bounds the waiting",
+            "leave it out; `operation_timeout` in [tool.neuron_schema] bounds the whole",
         )
     return name
 

@@ -17,6 +17,8 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
+from tests.faults.counts import summary
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -77,3 +79,12 @@ def _needs_extension(request: pytest.FixtureRequest) -> None:
         ).fetchone()
         if found is None:
             pytest.skip(f"the server has no extension {marker.args[0]}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the fault suite counted."""
+    lines = summary(terminalreporter.stats.get("passed", []))
+    if lines:
+        terminalreporter.section("faults")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from neuron_schema.cli import database, project, reading, running
+from neuron_schema.cli import database, history, project, reading, running
 from neuron_schema.cli.quick import Command, Group
 
 # A line of \b keeps the lines of its paragraph.
@@ -62,5 +62,8 @@ app.command("down", cls=Command)(running.down)
 app.command("reset", cls=Command)(running.reset)
 app.command("sql", cls=Command)(reading.sql)
 app.command("check", cls=Command)(reading.check)
+app.command("history", cls=Command)(history.history)
+app.command("baseline", cls=Command)(history.baseline)
+app.command("repair", cls=Command)(history.repair)
 app.command("wait", cls=Command)(reading.wait)
 app.add_typer(database.app, name="db")

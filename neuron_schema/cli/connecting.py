@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuron_schema.errors import ConnectionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from neuron_schema.history import HistoryTable, Look
+    from neuron_schema.history import Fetch, HistoryTable, Look
     from neuron_schema.url import Address
+
+T = TypeVar("T")
 
 _LEAST_CONNECT_TIMEOUT_S = 2  # libpq's own
 _SESSION = {
@@ -56,26 +58,76 @@ def look_at(
         ConnectionFailed: the server does not answer.
         PrivilegeMissing: the role may not read the history table.
     """
+    from neuron_schema import history
+
+    with _reading(address, table.qualified, patience_s) as connection:
+        fetch = _Fetch(connection, beside)
+        look = history.look(fetch, table, backend_pid=connection.info.backend_pid)
+        return look, fetch.rows_beside
+
+
+def read_at(address: Address, ask: Callable[[Fetch], T], name: str, *, patience_s: float) -> T:
+    """Read through a plain psycopg connection.
+
+    Args:
+        address: Of the database.
+        ask: Reads, given what runs SQL.
+        name: The table that is read, for messages.
+        patience_s: As for ``look_at``.
+
+    Raises:
+        ConnectionFailed: the server does not answer.
+        PrivilegeMissing: the role may not read the table.
+    """
+    with _reading(address, name, patience_s) as connection:
+        return ask(_Fetch(connection, None))
+
+
+@contextlib.contextmanager
+def _reading(address: Address, name: str, patience_s: float) -> Iterator[Any]:
     import psycopg
 
-    from neuron_schema import history
     from neuron_schema.errors import PrivilegeMissing
 
     with _connect(address, patience_s) as connection:
         try:
-            fetch = _Fetch(connection, beside)
-            look = history.look(fetch, table, backend_pid=connection.info.backend_pid)
+            yield connection
         except psycopg.errors.InsufficientPrivilege as error:
             raise PrivilegeMissing(
-                f"the history table cannot be read: {error.diag.message_primary}",
-                remedy=f"GRANT SELECT ON {table.qualified} TO the role",
+                f"the table {name} cannot be read: {error.diag.message_primary}",
+                remedy=f"GRANT SELECT ON {name} TO the role",
             ) from None
         except psycopg.OperationalError as error:
             raise ConnectionFailed(
                 f"the connection was lost: {' '.join(str(error).split())}",
                 remedy="run again; nothing was changed",
             ) from None
-        return look, fetch.rows_beside
+
+
+@contextlib.contextmanager
+def bounded(address: Address, *, patience_s: float, limit_s: float) -> Iterator[Fetch]:
+    """Yield what asks a database single queries, each within a time of its own.
+
+    Names without a schema are found in ``pg_catalog`` alone.
+
+    Raises:
+        ConnectionFailed: the server does not answer.
+    """
+    limit = f"{limit_s * 1000:.0f}ms"
+    values = {"statement_timeout": limit, "lock_timeout": limit, "search_path": "pg_catalog"}
+    limits = "SELECT " + ", ".join(
+        f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in values.items()
+    )
+    with _connect(address, patience_s) as connection:
+
+        def fetch(sql: str) -> list[Any]:
+            # One message is one transaction, so that the limits end with it.
+            cursor = connection.execute(f"{limits};\n{sql}".encode(connection.info.encoding))
+            cursor.nextset()
+            rows: list[Any] = cursor.fetchall()
+            return rows
+
+        yield fetch
 
 
 def rows_of(

@@ -5,24 +5,29 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuron_schema.cli.ending import BROKEN_PIPE, head, ours, printed
-from neuron_schema.cli.output import error_object, note, print_error, warn
-from neuron_schema.errors import NeuronSchemaError, SettingsError
+from neuron_schema.cli.output import error_object, note, one_line, print_error, warn
+from neuron_schema.errors import HistoryConflict, NeuronSchemaError, SettingsError
 from neuron_schema.settings import Settings, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from neuron_schema.course import Listener
     from neuron_schema.discovery import VersionSet
-    from neuron_schema.history import HistoryTable, Look
+    from neuron_schema.history import Fetch, HistoryTable, Look
     from neuron_schema.leftovers import Leftover
     from neuron_schema.locking import SessionSettings
-    from neuron_schema.model import Direction, Migration, Plan, Step, VersionInfo
-    from neuron_schema.runner import Listener, MigrationRunner
+    from neuron_schema.model import Direction, LogEntry, Migration, Plan, Step, VersionInfo
+    from neuron_schema.planning import Selection
+    from neuron_schema.runner import MigrationRunner
     from neuron_schema.url import Address
+
+
+T = TypeVar("T")
 
 
 class Invocation:
@@ -37,7 +42,7 @@ class Invocation:
         options: Those that ``settings.load`` knows, as they were given.
     """
 
-    def __init__(self, command: str, *, as_json: bool = False, **options: str | None) -> None:
+    def __init__(self, command: str, *, as_json: bool = False, **options: Any) -> None:
         self.command = command
         self.as_json = as_json
         self.exit_code = 0
@@ -45,7 +50,6 @@ class Invocation:
         self._settings: Settings | None = None
         self._versions: VersionSet | None = None
         self._target: dict[str, Any] | None = None
-        self._address: Address | None = None
         self._payload: dict[str, Any] = {}
 
     @property
@@ -129,6 +133,23 @@ class Invocation:
         patience = self.settings.deadline if patience_s is None else patience_s
         return look_at(address, self.table, patience_s=patience)[0]
 
+    def look_for_tables(self, address: Address) -> Look:
+        """Look at the database, and warn of what an ``up`` would refuse: tables, but no history.
+
+        Raises:
+            ConnectionFailed, PrivilegeMissing: as for ``look``.
+        """
+        from neuron_schema.cli.connecting import look_at
+        from neuron_schema.preflight import NON_EMPTY_REMEDY, non_empty
+        from neuron_schema.preflight_sql import managed_sql
+
+        settings = self.settings
+        sql = managed_sql(self.table, settings.schemas, settings.search_path)
+        look, tables = look_at(address, self.table, patience_s=settings.deadline, beside=sql)
+        if tables and not look.exists:
+            warn(f"{non_empty(tables)}; `up` refuses that: {NON_EMPTY_REMEDY}")
+        return look
+
     def look_around(self, address: Address) -> tuple[Look, tuple[Leftover, ...]]:
         """Look at the database, and for what interrupted operations left behind.
 
@@ -136,20 +157,51 @@ class Invocation:
             ConnectionFailed, PrivilegeMissing: as for ``look``.
         """
         from neuron_schema.cli.connecting import look_at
-        from neuron_schema.leftovers import LEFTOVERS_SQL, leftovers
+        from neuron_schema.leftovers import leftovers, leftovers_sql
 
-        patience = self.settings.deadline
-        look, rows = look_at(address, self.table, patience_s=patience, beside=LEFTOVERS_SQL)
+        schemas: Sequence[str] = ()
+        if self.settings.search_path is not None:
+            from neuron_schema.quoting import names_of_path
+
+            schemas = names_of_path(self.settings.search_path) or ()
+        patience, beside = self.settings.deadline, leftovers_sql(schemas)
+        look, rows = look_at(address, self.table, patience_s=patience, beside=beside)
         return look, leftovers(rows)
+
+    def log_entries(self, address: Address, look: Look) -> list[LogEntry]:
+        """Return the rows of the log, oldest first; none where there is no log."""
+        from neuron_schema import records
+
+        if not look.log_exists:
+            return []
+        return self._ask(address, look, lambda fetch: records.entries(fetch, look.table))
+
+    def recorded(
+        self, address: Address, look: Look, versions: Sequence[str]
+    ) -> tuple[Migration, ...]:
+        """Return applied versions as the log recorded them, those that it knows."""
+        from neuron_schema import records
+
+        if not look.log_exists or not versions:
+            return ()
+        return self._ask(address, look, lambda fetch: records.recorded(fetch, look.table, versions))
+
+    def _ask(self, address: Address, look: Look, ask: Callable[[Fetch], T]) -> T:
+        from neuron_schema.cli.connecting import read_at
+
+        name = look.table.qualified_log
+        return read_at(address, ask, name, patience_s=self.settings.deadline)
 
     def plan(
         self,
+        address: Address,
         look: Look,
         direction: Direction,
         *,
         to: str | None,
         count: int | None,
         allow_out_of_order: bool = False,
+        from_history: bool = False,
     ) -> Plan:
         """Return what a run would do, with the SQL of just the versions it takes.
 
@@ -159,14 +211,35 @@ class Invocation:
         from neuron_schema import planning
         from neuron_schema.model import Direction
 
-        infos = self.versions.infos()
-        if direction is Direction.UP:
-            selection = planning.select_up(
-                infos, look.applied, to=to, count=count, allow_out_of_order=allow_out_of_order
-            )
-        else:
-            selection = planning.select_down(infos, look.applied, to=to, count=count)
-        migrations = self._migrations(selection.infos) if selection.infos else ()
+        infos, recorded = self.versions.infos(), None
+        if from_history:
+            wanted = planning.without_their_files(infos, look.applied)
+            recorded = self.recorded(address, look, wanted)
+        try:
+            if direction is Direction.UP:
+                selection = planning.select_up(
+                    infos, look.applied, to=to, count=count, allow_out_of_order=allow_out_of_order
+                )
+            else:
+                selection = planning.select_down(
+                    infos, look.applied, to=to, count=count, recorded=recorded
+                )
+        except HistoryConflict:
+            from neuron_schema.cli.modified import show_modified
+
+            show_modified(self, address, look)
+            raise
+        return self.made(selection, look)
+
+    def made(self, selection: Selection, look: Look) -> Plan:
+        """Return the plan that runs a selection, and say its warnings.
+
+        Raises:
+            NeuronSchemaError: what ``planning`` and ``discovery`` raise.
+        """
+        from neuron_schema import planning
+
+        migrations = self._migrations(selection.files) if selection.files else ()
         plan = planning.make_plan(selection, migrations, look.applied)
         for sentence in plan.warnings:
             warn(sentence)
@@ -185,7 +258,7 @@ class Invocation:
         gc.set_threshold(10_000, 20, 20)
         return self.versions.migrations(infos)
 
-    def estimates(self, plan: Plan, look: Look) -> dict[str, int | None]:
+    def estimates(self, address: Address, plan: Plan, look: Look) -> dict[str, int | None]:
         """Return about how many rows the tables of a plan's backfills have, by version.
 
         Raises:
@@ -194,14 +267,12 @@ class Invocation:
         tables = {
             step.version: step.backfill.table for step in plan.steps if step.backfill is not None
         }
-        if not tables or self._address is None:
+        if not tables:
             return {}
         from neuron_schema.cli.connecting import rows_of
 
         path = self.session_settings(look).search_path
-        counts = rows_of(
-            self._address, path, set(tables.values()), patience_s=self.settings.deadline
-        )
+        counts = rows_of(address, path, set(tables.values()), patience_s=self.settings.deadline)
         return {version: counts[table] for version, table in tables.items()}
 
     def session_settings(self, look: Look) -> SessionSettings:
@@ -217,6 +288,7 @@ class Invocation:
             statement_timeout=settings.statement_timeout,
             idle_in_transaction_session_timeout=settings.idle_in_transaction_session_timeout,
             transaction_timeout=settings.transaction_timeout,
+            operation_timeout=settings.operation_timeout,
         )
 
     def session_values(self, look: Look, step: Step) -> dict[str, str]:
@@ -234,7 +306,9 @@ class Invocation:
         return {**ramp[0], "lock_timeout": " then ".join(lock_timeouts)}
 
     @contextlib.contextmanager
-    def runner(self, address: Address, *listeners: Listener) -> Iterator[MigrationRunner]:
+    def runner(
+        self, address: Address, *listeners: Listener, allow_non_empty: bool = False
+    ) -> Iterator[MigrationRunner]:
         """Yield a runner on an engine of its own, which is disposed of afterwards."""
         from neuron_schema.cli.connecting import engine_for
         from neuron_schema.runner import MigrationRunner
@@ -258,8 +332,12 @@ class Invocation:
                 statement_timeout=settings.statement_timeout,
                 idle_in_transaction_session_timeout=settings.idle_in_transaction_session_timeout,
                 transaction_timeout=settings.transaction_timeout,
+                operation_timeout=settings.operation_timeout,
                 wait_lock=settings.wait_lock,
                 deadline=settings.deadline,
+                log=settings.log,
+                allow_non_empty=allow_non_empty,
+                schemas=settings.schemas,
                 direct_engine=engines[1],
                 listeners=listeners,
             )
@@ -267,7 +345,6 @@ class Invocation:
     def announce(self, address: Address) -> None:
         """Name the target on stderr and in the JSON object."""
         target = address.target
-        self._address = address
         self._target = {
             "host": target.host,
             "port": target.port,
@@ -275,7 +352,7 @@ class Invocation:
             "user": target.user,
             "embedded": target.embedded,
         }
-        note(f"target: {target}")
+        note(one_line(f"target: {target}"))
 
     def __enter__(self) -> Invocation:
         return self

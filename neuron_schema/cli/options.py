@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -14,7 +14,7 @@ def complete_version(ctx: typer.Context, incomplete: str) -> list[str]:
     from neuron_schema.discovery import VersionSet
     from neuron_schema.settings import load
 
-    given = {name: ctx.params.get(option) for name, option in _SETTINGS.items()}
+    given: dict[str, Any] = {name: ctx.params.get(option) for name, option in _SETTINGS.items()}
     try:
         settings = load(directory=working_directory(), environ=os.environ, **given)
         files = VersionSet(settings.versions).files
@@ -58,6 +58,10 @@ OutOfOrder = Annotated[
     bool,
     typer.Option("--allow-out-of-order", help="Apply versions older than the newest applied."),
 ]
+NonEmpty = Annotated[
+    bool,
+    typer.Option("--allow-non-empty", help="Begin in a database with tables of somebody else's."),
+]
 WaitLock = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--wait-lock", metavar="DURATION", help="Wait so long for another run's end."),
@@ -68,6 +72,15 @@ LockTimeout = Annotated[
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Say what each step's session is set to.")
+]
+NoLog = Annotated[
+    bool, typer.Option("--no-log", help="Write nothing into the log beside the history table.")
+]
+FromHistory = Annotated[
+    bool,
+    typer.Option(
+        "--from-history", help="Run the recorded down where a file is gone or was modified."
+    ),
 ]
 Target = Annotated[
     Optional[str],  # noqa: UP045

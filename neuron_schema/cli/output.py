@@ -55,8 +55,8 @@ def colourful(stream: TextIO | None) -> bool:
 
 
 def paint(text: str, colour: str, stream: TextIO | None) -> str:
-    """Return text in a colour where the stream shows colours."""
-    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colourful(stream) else text
+    """Return text in a colour where the stream shows colours; "" is none."""
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colour and colourful(stream) else text
 
 
 def say(text: str) -> None:
@@ -81,6 +81,16 @@ def show_script(text: str) -> None:
 def note(text: str) -> None:
     """Print a line beside the result to stderr."""
     _aside(safe(text))
+
+
+def note_text(text: str) -> None:
+    """Print text of our own to stderr, colours included."""
+    _aside(text)
+
+
+def quote(head: str, text: str) -> None:
+    """Print what somebody else said to stderr; its further lines are set off from ours."""
+    _aside(one_line(head) + _indented(text))
 
 
 def ask(question: str) -> bool:
@@ -155,7 +165,7 @@ def plan_steps(
             "version": step.version,
             "name": step.name,
             "transactional": step.transactional,
-            "statements": [statement.sql for statement in step.statements],
+            "statements": [statement.sql for statement in step.runs],
             "checksum": step.checksum,
             "outcome": "planned",
             "duration_ms": None,
@@ -197,7 +207,7 @@ def report_steps(report: Report) -> list[dict[str, Any]]:
             "version": done.step.version,
             "name": done.step.name,
             "transactional": done.step.transactional,
-            "statements": [statement.sql for statement in done.step.statements],
+            "statements": [statement.sql for statement in done.step.runs],
             "checksum": done.step.checksum,
             "outcome": done.outcome.value,
             "duration_ms": round(done.duration_ms, 1),

@@ -1,28 +1,34 @@
-"""Tell what a run does while it does it: a line per version, and a bar on a terminal."""
+"""Tell what a run does while it does it: a line per version, and bars on a terminal."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING
 
-from neuron_schema.cli.output import is_terminal, note, one_line, paint, show, warn
+from neuron_schema.cli.output import is_terminal, note, one_line, paint, quote, show, warn
+from neuron_schema.cli.pace import Pace
 from neuron_schema.errors import InternalError
 from neuron_schema.model import (
+    Noticed,
     Outcome,
     Report,
     StepEnded,
     StepNoted,
+    StepProgress,
     StepReport,
     StepStarted,
     StepWaiting,
+    Warned,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from neuron_schema.cli.bars import Bars
     from neuron_schema.model import Event, Plan, Step
 
 _AGE = re.compile(r"for \d+ s")
@@ -32,7 +38,8 @@ _MS_PER_S = 1000
 class Progress:
     """A listener of the runner, and a context manager around the run.
 
-    The bar is there only while a step runs, so that whatever is printed stands above it.
+    The bars are there only while a step runs, so that whatever is printed stands above them. Off a
+    terminal a step that takes long has a line now and then.
 
     Args:
         quiet: Print nothing: the result is one JSON object.
@@ -43,6 +50,8 @@ class Progress:
         done: The steps that ended.
     """
 
+    LINE_EVERY_S = 10.0
+
     def __init__(
         self, *, quiet: bool = False, session: Callable[[Step], Mapping[str, str]] | None = None
     ) -> None:
@@ -51,8 +60,9 @@ class Progress:
         self._quiet = quiet
         self._session = session
         self._unread = False
-        self._bar: Any = None
-        self._task: Any = None
+        self._bars: Bars | None = None
+        self._pace = Pace()
+        self._line_due = 0.0
         self._said = ""
 
     def __call__(self, event: Event) -> None:
@@ -60,16 +70,23 @@ class Progress:
         match event:
             case StepStarted():
                 self.current = event.step
+                self._pace, self._line_due = Pace(), time.monotonic() + self.LINE_EVERY_S
                 self._tell_session(event.step)
-                self._show_bar(event)
+                self._show_bars(event)
             case StepWaiting():
                 self._wait(event)
+            case StepProgress():
+                self._go_on(event)
             case StepNoted():
                 self._note(event)
             case StepEnded():
                 self.current = None
                 self.done.append(event.report)
                 self._end(event)
+            case Warned():
+                self._beside(lambda: warn(event.sentence))
+            case Noticed():
+                self._beside(lambda: quote(f"{event.step.label}: {event.severity}: ", event.text))
 
     def report(self, plan: Plan, outcome: Outcome = Outcome.FAILED) -> Report:
         """Return what was seen of a run that was broken off.
@@ -89,23 +106,25 @@ class Progress:
     def _tell_session(self, step: Step) -> None:
         if self._session is not None:
             pairs = (f"{name} = {value or repr('')}" for name, value in self._session(step).items())
-            note(f"{step.label}: {', '.join(pairs)}")
+            note(one_line(f"{step.label}: {', '.join(pairs)}"))
 
-    def _show_bar(self, event: StepStarted) -> None:
+    def _show_bars(self, event: StepStarted) -> None:
         if self._quiet or not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
             return
-        from rich.markup import escape
+        if self._bars is None:
+            from neuron_schema.cli.bars import Bars
 
-        if self._bar is None:
-            self._bar = _make_bar()
-            self._task = self._bar.add_task("", total=event.total)
-        self._bar.update(
-            self._task,
-            completed=event.index,
-            total=event.total,
-            description=escape(one_line(event.step.label)),
-        )
-        self._bar.start()
+            self._bars = Bars(event.total)
+        self._bars.begin(event.step.label, event.index, event.total)
+
+    def _go_on(self, event: StepProgress) -> None:
+        now = time.monotonic()
+        reading = self._pace.see(event.phase, event.done, event.total, event.unit, now=now)
+        if self._bars is not None:
+            self._bars.progress(reading)
+        elif now >= self._line_due and not self._quiet:
+            self._line_due = now + self.LINE_EVERY_S
+            note(f"{event.step.label}: {one_line(reading.whole())}")
 
     def _wait(self, event: StepWaiting) -> None:
         # A reason is said once: a blocked run repeats it, with another age, many times a minute.
@@ -114,21 +133,26 @@ class Progress:
         if self._quiet or key == self._said:
             return
         self._said = key
-        self._hide_bar()
-        note(sentence)
-        if self._bar is not None:
-            self._bar.start()
+        self._hide_bars()
+        note(one_line(sentence))
+        if self._bars is not None:
+            self._bars.show()
+
+    def _beside(self, tell: Callable[[], None]) -> None:
+        """Tell something on stderr, above the bar."""
+        self._hide_bars()
+        tell()
 
     def _note(self, event: StepNoted) -> None:
         if self._quiet:
             return
-        self._hide_bar()
+        self._hide_bars()
         (warn if event.warning else note)(event.text)
-        if self._bar is not None:
-            self._bar.start()
+        if self._bars is not None:
+            self._bars.show()
 
     def _end(self, event: StepEnded) -> None:
-        self._hide_bar()
+        self._hide_bars()
         if self._quiet or self._unread:
             return
         report = event.report
@@ -148,9 +172,9 @@ class Progress:
             self._unread = True
             warn("stdout cannot be written; the run goes on")
 
-    def _hide_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def _hide_bars(self) -> None:
+        if self._bars is not None:
+            self._bars.hide()
 
     def __enter__(self) -> Progress:
         return self
@@ -161,24 +185,7 @@ class Progress:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._hide_bar()
-
-
-def _make_bar() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        # It would print what goes to a redirected stdout on the terminal.
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
+        self._hide_bars()
 
 
 def _duration(milliseconds: float) -> str:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuron_schema.cli.invocation import Invocation
+from neuron_schema.cli.modified import show_modified
 from neuron_schema.cli.options import (
     Count,
     Database,
     Environment,
+    FromHistory,
     Json,
     OutOfOrder,
     Target,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from neuron_schema.errors import VersionError
     from neuron_schema.history import Look
     from neuron_schema.model import Migration, MigrationStatus
+    from neuron_schema.url import Address
 
 
 def status(
@@ -58,6 +61,7 @@ def status(
 
         with call.database() as address:
             look, found = call.look_around(address)
+            show_modified(call, address, look)
         infos = call.versions.infos()
         lines = planning.statuses(infos, look.applied)
         for line in lines:
@@ -84,6 +88,7 @@ def plan(
     *,
     count: Count = None,
     allow_out_of_order: OutOfOrder = False,
+    from_history: FromHistory = False,
     database_url: Database = None,
     versions: Versions = None,
     env: Environment = None,
@@ -102,23 +107,28 @@ def plan(
                 remedy="neuron-schema plan [up|down] [TARGET]",
             )
         with call.database() as address:
+            up = direction == Direction.UP.value
             print_plan(
                 call,
-                call.look(address),
+                address,
+                call.look_for_tables(address) if up else call.look(address),
                 Direction(direction),
                 to=target,
                 count=count,
                 allow_out_of_order=allow_out_of_order,
+                from_history=from_history,
             )
 
 
-def print_plan(call: Invocation, look: Look, direction: Any, **target: Any) -> None:
+def print_plan(
+    call: Invocation, address: Address, look: Look, direction: Any, **target: Any
+) -> None:
     """Print a plan as a psql script, or put it into the JSON object."""
     from neuron_schema.model import Direction
     from neuron_schema.script import psql_script
 
-    made = call.plan(look, direction, **target)
-    estimates = call.estimates(made, look)
+    made = call.plan(address, look, direction, **target)
+    estimates = call.estimates(address, made, look)
     call.put(direction=made.direction.value, steps=plan_steps(made, estimates))
     if not call.as_json:
         text = psql_script(

@@ -15,8 +15,11 @@ from neuron_schema.cli.options import (
     Direct,
     DryRun,
     Environment,
+    FromHistory,
     Json,
     LockTimeout,
+    NoLog,
+    NonEmpty,
     OutOfOrder,
     Target,
     Verbose,
@@ -24,7 +27,7 @@ from neuron_schema.cli.options import (
     WaitLock,
     Yes,
 )
-from neuron_schema.cli.output import ask, is_terminal, report_steps, say
+from neuron_schema.cli.output import ask, is_terminal, note, one_line, report_steps, say
 from neuron_schema.cli.reading import print_plan
 from neuron_schema.errors import Interrupted
 
@@ -40,6 +43,7 @@ def up(
     *,
     count: Count = None,
     allow_out_of_order: OutOfOrder = False,
+    allow_non_empty: NonEmpty = False,
     dry_run: DryRun = False,
     database_url: Database = None,
     direct_url: Direct = None,
@@ -47,6 +51,7 @@ def up(
     env: Environment = None,
     wait_lock: WaitLock = None,
     lock_timeout: LockTimeout = None,
+    no_log: NoLog = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -63,26 +68,29 @@ def up(
             environment=env,
             wait_lock=wait_lock,
             lock_timeout=lock_timeout,
+            no_log=no_log,
         ) as call,
         call.database(notices=True) as address,
     ):
-        look = call.look(address)
+        warn_of_tables = dry_run and not allow_non_empty
+        look = call.look_for_tables(address) if warn_of_tables else call.look(address)
         wanted: dict[str, Any] = {
             "to": target,
             "count": count,
             "allow_out_of_order": allow_out_of_order,
         }
         if dry_run:
-            print_plan(call, look, Direction.UP, **wanted)
+            print_plan(call, address, look, Direction.UP, **wanted)
             return
-        plan = call.plan(look, Direction.UP, **wanted)
-        _run(call, address, plan, look, verbose=verbose)
+        plan = call.plan(address, look, Direction.UP, **wanted)
+        run_plan(call, address, plan, look, verbose=verbose, allow_non_empty=allow_non_empty)
 
 
 def down(
     target: Target = None,
     *,
     count: Count = None,
+    from_history: FromHistory = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     database_url: Database = None,
@@ -91,6 +99,7 @@ def down(
     env: Environment = None,
     wait_lock: WaitLock = None,
     lock_timeout: LockTimeout = None,
+    no_log: NoLog = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -104,12 +113,15 @@ def down(
         environment=env,
         wait_lock=wait_lock,
         lock_timeout=lock_timeout,
+        no_log=no_log,
     )
-    _roll_back(call, to=target, count=count, dry_run=dry_run, yes=yes, verbose=verbose)
+    wanted: dict[str, Any] = {"to": target, "count": count, "from_history": from_history}
+    _roll_back(call, wanted, dry_run=dry_run, yes=yes, verbose=verbose)
 
 
 def reset(
     *,
+    from_history: FromHistory = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     database_url: Database = None,
@@ -118,6 +130,7 @@ def reset(
     env: Environment = None,
     wait_lock: WaitLock = None,
     lock_timeout: LockTimeout = None,
+    no_log: NoLog = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -131,34 +144,30 @@ def reset(
         environment=env,
         wait_lock=wait_lock,
         lock_timeout=lock_timeout,
+        no_log=no_log,
     )
-    _roll_back(call, to="0", count=None, dry_run=dry_run, yes=yes, verbose=verbose)
+    wanted: dict[str, Any] = {"to": "0", "count": None, "from_history": from_history}
+    _roll_back(call, wanted, dry_run=dry_run, yes=yes, verbose=verbose)
 
 
 def _roll_back(
-    call: Invocation,
-    *,
-    to: str | None,
-    count: int | None,
-    dry_run: bool,
-    yes: bool,
-    verbose: bool,
+    call: Invocation, wanted: dict[str, Any], *, dry_run: bool, yes: bool, verbose: bool
 ) -> None:
     from neuron_schema.model import Direction
 
     with call, call.database() as address:
         look = call.look(address)
         if dry_run:
-            print_plan(call, look, Direction.DOWN, to=to, count=count)
+            print_plan(call, address, look, Direction.DOWN, **wanted)
             return
-        plan = call.plan(look, Direction.DOWN, to=to, count=count)
+        plan = call.plan(address, look, Direction.DOWN, **wanted)
         if plan.steps:
-            _confirm(call, plan, yes=yes)
-        _run(call, address, plan, look, verbose=verbose)
+            _confirm(call, address, plan, look, yes=yes)
+        run_plan(call, address, plan, look, verbose=verbose)
 
 
-def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
-    """Ask before rolling back.
+def _confirm(call: Invocation, address: Address, plan: Plan, look: Look, *, yes: bool) -> None:
+    """Ask before rolling back, and say what is lost.
 
     Raises:
         ProtectedDatabase: the settings forbid it, whatever the answer.
@@ -175,17 +184,46 @@ def _confirm(call: Invocation, plan: Plan, *, yes: bool) -> None:
         )
     if yes:
         return
+    lost = _losses(call, address, plan, look)
     if call.as_json or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise ConfirmationNeeded(
-            f"{names} would be rolled back",
+            "\n".join([f"{names} would be rolled back", *(f"lost: {one}" for one in lost)]),
             remedy=f"neuron-schema {call.command} --yes (--dry-run prints the SQL)",
         )
-    if not ask(f"Roll back {names}?"):
+    for sentence in lost:
+        note(one_line(f"lost: {sentence}"))
+    if not ask(one_line(f"Roll back {names}?")):
         raise ConfirmationNeeded("nothing was rolled back", remedy="answer y to go on")
 
 
-def _run(
-    call: Invocation, address: Address, plan: Plan, look: Look, *, verbose: bool = False
+def _losses(call: Invocation, address: Address, plan: Plan, look: Look) -> tuple[str, ...]:
+    """Return what a rollback loses; that it cannot be told is no reason not to ask."""
+    import psycopg
+
+    from neuron_schema.cli.connecting import bounded
+    from neuron_schema.errors import ConnectionFailed
+    from neuron_schema.losses import LIMIT_S, sentences
+    from neuron_schema.objects import dropped
+    from neuron_schema.preflight_sql import schemas_of_path
+
+    losses = dropped(statement for step in plan.steps for statement in step.runs)
+    settings = call.session_settings(look)
+    path = schemas_of_path(settings.search_path, settings.role or look.facts.user)
+    try:
+        with bounded(address, patience_s=call.settings.deadline, limit_s=LIMIT_S) as fetch:
+            return sentences(fetch, losses, path)
+    except (psycopg.Error, ConnectionFailed) as error:
+        return (f"nobody knows what: {' '.join(str(error).split())}",)
+
+
+def run_plan(
+    call: Invocation,
+    address: Address,
+    plan: Plan,
+    look: Look,
+    *,
+    verbose: bool = False,
+    allow_non_empty: bool = False,
 ) -> None:
     """Run a plan, and report its steps however it ends."""
     from neuron_schema.errors import NeuronSchemaError
@@ -193,14 +231,17 @@ def _run(
     if not plan.steps:
         call.put(direction=plan.direction.value, steps=[])
         if not call.as_json:
-            say(_nothing_to_do(plan, look))
+            say(one_line(_nothing_to_do(plan, look)))
         return
     from neuron_schema.cli.progress import Progress
 
     session = functools.partial(call.session_values, look) if verbose else None
     progress = Progress(quiet=call.as_json, session=session)
     try:
-        with progress, call.runner(address, progress) as runner:
+        with (
+            progress,
+            call.runner(address, progress, allow_non_empty=allow_non_empty) as runner,
+        ):
             report = runner.run(plan, look)
     except NeuronSchemaError as error:
         if error.report is not None:
@@ -220,12 +261,18 @@ def _run(
 def _put(call: Invocation, report: Report) -> None:
     """Add a run's steps to the JSON object, if there is to be one: it holds all their SQL."""
     if call.as_json:
-        call.put(direction=report.direction.value, steps=report_steps(report))
+        call.put(
+            direction=report.direction.value,
+            steps=report_steps(report),
+            warnings=list(report.warnings),
+        )
 
 
 def _nothing_to_do(plan: Plan, look: Look) -> str:
-    from neuron_schema.model import Direction
+    from neuron_schema.model import Direction, Purpose
 
+    if plan.purpose is not Purpose.RUN:
+        return "nothing to " + ("mark as applied" if plan.purpose is Purpose.BASELINE else "repair")
     if plan.direction is Direction.DOWN:
         return "nothing to roll back"
     newest = look.applied[-1] if look.applied else None

@@ -70,7 +70,7 @@ def tables(connection: psycopg.Connection) -> list[str]:
     """Return the tables of the schema public, without the history table."""
     rows = connection.execute(
         "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' "
-        "AND tablename <> 'neuron_migrations' ORDER BY 1"
+        "AND tablename NOT IN ('neuron_migrations', 'neuron_migration_log') ORDER BY 1"
     )
     return [name for (name,) in rows]
 

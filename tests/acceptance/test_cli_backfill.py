@@ -79,7 +79,7 @@ def test_up_tells_how_many_rows_were_written_and_what_is_to_be_known(
     up = '[BackfillRows(items, some, ["a"], where="b IS NULL")]'
     down = '[Backfill(items, {"b": None})]'
     write_backfill(tmp_path / "versions", up, down=down, more=more)
-    first = cli("up", "-v")
+    first = cli("up", "-v", "--allow-non-empty")
     line = re.sub(r"\d+(\.\d)? m?s", "T", first.out)
     assert line == "001_fill  applied  T  20 rows  (10 rows were left as they were)\n"
     assert "lock_timeout = 2000ms" in first.err
@@ -87,7 +87,7 @@ def test_up_tells_how_many_rows_were_written_and_what_is_to_be_known(
     (step,) = cli("down", "--yes", "--json").json["steps"]
     assert (step["rows"], step["note"]) == (30, "")
     write_backfill(tmp_path / "versions", up, down=down, more=more + "    # altered\n")
-    again = cli("up")
+    again = cli("up", "--allow-non-empty")
     assert "warning: 001_fill: the text of some is another than before" in again.err
     assert "under the same revision 1" in again.out
 
@@ -101,7 +101,7 @@ def test_an_interrupted_backfill_is_completed_by_the_next_run(
     # Its batches stop at a row that another session has locked.
     connection.execute("BEGIN; SELECT FROM items WHERE id = 45 FOR UPDATE")
     write_backfill(tmp_path / "versions", '[Backfill(items, {"b": "lower(a)"}, batch_size=10)]')
-    process = cli.start("up")
+    process = cli.start("up", "--allow-non-empty")
     with psycopg.connect(connection.info.dsn, autocommit=True) as observer:
         wait_for(
             lambda: scalar(
@@ -117,11 +117,11 @@ def test_an_interrupted_backfill_is_completed_by_the_next_run(
         done, most = touches(observer)
     assert 0 < done < 45
     assert most == 1
-    assert "60 rows" in cli("up").out
+    assert "60 rows" in cli("up", "--allow-non-empty").out
     assert touches(connection) == (60, 1)
 
 
 def test_a_step_that_is_no_backfill_tells_of_no_rows(cli: Command, versions: Path) -> None:
     """Its rows are null, and it has nothing to be noted."""
-    step = cli("up", "--json").json["steps"][0]
+    step = cli("up", "--allow-non-empty", "--json").json["steps"][0]
     assert (step["rows"], step["note"]) == (None, "")

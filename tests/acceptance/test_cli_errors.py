@@ -16,6 +16,7 @@ from neuron_schema.url import from_engine_url
 from tests.acceptance.command import CANARY
 from tests.acceptance.conftest import applied, tables
 from tests.conftest import libpq
+from tests.gate import Gate, gated_table
 from tests.support import write_version
 
 if TYPE_CHECKING:
@@ -185,10 +186,10 @@ def test_a_lock_that_is_not_granted_is_exit_6(
 ) -> None:
     """The error names the session in the way; nothing is changed."""
     settings(cli, 'lock_timeout = "100ms"', 'deadline = "500ms"')
-    connection.execute("CREATE TABLE busy ()")
-    write_version(cli.directory / "versions", "001_a", up=["ALTER TABLE busy ADD COLUMN a int"])
+    connection.execute("CREATE SCHEMA app CREATE TABLE busy ()")
+    write_version(cli.directory / "versions", "001_a", up=["ALTER TABLE app.busy ADD COLUMN a int"])
     with connection.transaction():
-        connection.execute("LOCK TABLE busy IN ACCESS SHARE MODE")
+        connection.execute("LOCK TABLE app.busy IN ACCESS SHARE MODE")
         result = cli.quick("up", code=6)
         assert "error[NS602]" in result.err
         assert f"pid {connection.info.backend_pid}" in result.err
@@ -256,6 +257,30 @@ def test_verbose_tells_what_a_session_is_set_to(cli: Command) -> None:
     )
 
 
+def test_an_operation_is_ended_when_the_settings_say_so(
+    cli: Command, connection: psycopg.Connection, database: URL
+) -> None:
+    """What ends it is named, shown by -v, and nothing is left behind."""
+    gated_table(connection)
+    write_version(
+        cli.directory / "versions",
+        "001_slow",
+        up="[CreateIndex(slow)]",
+        imports="from sqlalchemy import Column, Index, Integer, MetaData, Table, func\n"
+        "from sqlalchemy.schema import CreateIndex",
+        body='gated = Table("gated", MetaData(), Column("n", Integer))\n'
+        'slow = Index("slow", func.gate(gated.c.n), postgresql_concurrently=True)',
+    )
+    settings(cli, 'operation_timeout = "800ms"')
+    with Gate(libpq(database)):
+        told = cli.quick("up", "-v", "--allow-non-empty", code=1).err
+    assert "statement_timeout = 800ms" in told
+    assert "error[NS105]: 001_slow: CREATE INDEX CONCURRENTLY was not done within 0.8 s" in told
+    assert cli.quick("status", "--json").json["leftovers"] == []
+    settings(cli, 'operation_timeout = "0.1ms"')
+    assert "whole milliseconds" in cli.quick("up", code=2).err
+
+
 def test_status_names_what_an_interrupted_build_left_behind(
     cli: Command, connection: psycopg.Connection
 ) -> None:
@@ -274,6 +299,19 @@ def test_status_names_what_an_interrupted_build_left_behind(
     assert cli.quick("status", "--json").json["leftovers"] == []
 
 
+def test_status_looks_where_the_steps_look(cli: Command, connection: psycopg.Connection) -> None:
+    """The setting ``search_path`` says in which schemas the versions work."""
+    (cli.directory / "versions").mkdir()
+    connection.execute(
+        "CREATE SCHEMA app CREATE TABLE t (n int); INSERT INTO app.t VALUES (1), (1)"
+    )
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute("CREATE UNIQUE INDEX CONCURRENTLY i ON app.t (n)")
+    assert cli.quick("status").err.count("invalid index") == 0
+    settings(cli, "search_path = '\"$user\", App'")
+    assert "invalid index: app.i of t" in cli.quick("status").err
+
+
 def test_what_the_server_lacks_is_exit_7(
     cli: Command, connection: psycopg.Connection, address: URL
 ) -> None:
@@ -287,7 +325,7 @@ def test_what_the_server_lacks_is_exit_7(
     try:
         limited = libpq(address.update_query_dict({"options": f"-c role={role}"}))
         refused = cli.quick("status", "--database-url", limited, code=7).err
-        assert "error[NS702]: the history table cannot be read" in refused
+        assert 'error[NS702]: the table "neuron_migrations" cannot be read' in refused
         connection.execute(f'GRANT SELECT ON neuron_migrations TO "{role}"')
         cli.quick("status", "--check", "--database-url", limited)
     finally:

@@ -25,11 +25,14 @@ COMMANDS = {
     "new": ["--versions", "--env", "--json", "SLUG"],
     "status": ["--check", "--database-url", "--versions", "--env", "--json"],
     "plan": ["--count", "--allow-out-of-order", "[up|down]", "[TARGET]", "--json"],
-    "up": ["--count", "--dry-run", "--allow-out-of-order", "--direct-url", "--env", "[TARGET]"],
-    "down": ["--count", "--dry-run", "--yes", "--database-url", "[TARGET]", "--json"],
+    "up": ["--count", "--dry-run", "--allow-out-of-order", "--direct-url", "--no-log", "[TARGET]"],
+    "down": ["--count", "--dry-run", "--yes", "--from-history", "[TARGET]", "--json"],
     "reset": ["--dry-run", "--yes", "--versions", "--json"],
     "sql": ["[FROM:TO]", "--versions", "--json"],
     "check": ["--versions", "--env", "--json"],
+    "history": ["--sql", "--database-url", "[VERSION]", "--json"],
+    "baseline": ["--database-url", "--no-log", "VERSION", "--json"],
+    "repair": ["--expect", "--database-url", "--no-log", "VERSION", "--json"],
     "wait": ["--timeout", "--database-url", "--json"],
     "db start": ["--env", "--json"],
     "db stop": ["--force", "--json"],
@@ -217,7 +220,7 @@ def test_shells_complete_commands_and_versions(offline: Command, versions: Path)
         }
         return offline.quick(env=env).out.split()
 
-    assert complete("neuron-schema re") == ["reset"]
+    assert complete("neuron-schema re") == ["reset", "repair"]
     assert complete("neuron-schema up ") == ["001", "002", "003"]
     assert complete("neuron-schema plan d") == ["down"]
     assert complete("neuron-schema plan down 003") == ["003"]

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from neuron_schema.cli.progress import Progress
 from tests.acceptance.command import PROGRAM, eventually
 from tests.acceptance.conftest import applied, nobody_sleeps, tables, wait_for_sleep
 from tests.conftest import libpq
+from tests.gate import Gate, gated_table
 from tests.support import write_version
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
     from sqlalchemy.engine import URL
 
+    from neuron_schema.model import StepProgress
     from tests.acceptance.command import Command
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -49,6 +53,68 @@ def test_up_shows_a_bar_and_colours_on_a_terminal(
     bare = cli.terminal("up", env={"NO_COLOR": "1"}).finish()
     assert not COLOUR.search(bare)
     assert "003_c  applied  " in bare
+
+
+def test_a_build_has_a_bar_of_its_own_on_a_terminal(
+    cli: Command, connection: psycopg.Connection, database: URL
+) -> None:
+    """Phase, percentage and rate, below the bar of the versions; both go in the end."""
+    gated_table(connection)
+    sql = "CREATE INDEX slow ON gated (gate(n))"
+    write_version(cli.directory / "versions", "001_slow", up=[sql])
+    with Gate(libpq(database)) as gate:
+        terminal = cli.terminal("up", "--allow-non-empty")
+        terminal.expect("building index: scanning table")
+        terminal.expect("%, 0.0 blocks/s")
+        gate.open()
+        shown = terminal.finish()
+    plain = COLOUR.sub("", shown)
+    assert re.search(r"001_slow .*0/1 .*\n.*building index: scanning table .* \d\d%", plain)
+    assert "001_slow  \x1b[32mapplied" in shown
+
+
+def test_a_build_has_a_line_now_and_then_off_a_terminal(
+    cli: Command, connection: psycopg.Connection, database: URL
+) -> None:
+    """On stderr, where a log of a deployment has it; stdout has the result alone."""
+    gated_table(connection)
+    sql = "CREATE INDEX slow ON gated (gate(n))"
+    write_version(cli.directory / "versions", "001_slow", up=[sql])
+    with Gate(libpq(database)) as gate:
+        process = cli.start("up", "--allow-non-empty")
+        assert process.stderr is not None
+        lines = [process.stderr.readline() for _ in range(2)]
+        gate.open()
+        ended = cli.finish(process)
+    assert re.fullmatch(
+        r"001_slow: building index: scanning table, \d\d% of \d+ blocks, 0\.0 blocks/s\n", lines[1]
+    )
+    assert ended.out.startswith("001_slow  applied")
+    assert ended.err == ""
+
+
+def test_a_build_says_nothing_beside_its_object(
+    cli: Command, connection: psycopg.Connection, database: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --json the outcome is all that is wanted."""
+    monkeypatch.setattr(Progress, "LINE_EVERY_S", 0.0)
+    gated_table(connection)
+    write_version(
+        cli.directory / "versions", "001_slow", up=["CREATE INDEX slow ON gated (gate(n))"]
+    )
+    heard = []
+    go_on = Progress._go_on
+
+    def spied(self: Progress, event: StepProgress) -> None:
+        go_on(self, event)
+        heard.append(event)
+        gate.open()
+
+    monkeypatch.setattr(Progress, "_go_on", spied)
+    with Gate(libpq(database)) as gate:
+        ended = cli.quick("up", "--allow-non-empty", "--json")
+    assert heard
+    assert ended.err.splitlines() == [f"target: {ended.err.partition(': ')[2].strip()}"]
 
 
 def test_down_asks_on_a_terminal(

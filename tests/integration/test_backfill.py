@@ -44,7 +44,7 @@ def test_every_row_is_written_once(
     create_items(observer, 1000)
     events: list[Event] = []
     report = MigrationRunner(
-        engine, write_backfill(tmp_path, LOWER), listeners=[events.append]
+        engine, write_backfill(tmp_path, LOWER), listeners=[events.append], allow_non_empty=True
     ).up()
     assert scalar(observer, LEFT) == 0
     assert touches(observer) == (1000, 1)
@@ -64,7 +64,7 @@ def test_the_log_tells_of_every_batch_and_of_the_end(
 ) -> None:
     """Numbered without a gap, with how far it came; the step's own row has the sum."""
     create_items(observer, 55)
-    MigrationRunner(engine, write_backfill(tmp_path, PLAIN)).up()
+    MigrationRunner(engine, write_backfill(tmp_path, PLAIN), allow_non_empty=True).up()
     rows = observer.execute(
         "SELECT attempt, n, outcome, kind, (progress->>'rows')::int, (progress->>'total')::int, "
         "progress->'after', up IS NULL FROM neuron_migration_log ORDER BY id"
@@ -121,7 +121,7 @@ def test_a_key_of_any_type_is_walked_along(
     source = f"SELECT {KEYS[type_]}, 'A' FROM generate_series(1, 40) i"
     observer.execute(f"INSERT INTO items (id, a) {source}".encode())
     up = PLAIN.replace("batch_size=10", "batch_size=3")
-    MigrationRunner(engine, write_backfill(tmp_path, up)).up()
+    MigrationRunner(engine, write_backfill(tmp_path, up), allow_non_empty=True).up()
     assert scalar(observer, LEFT) == 0
     assert touches(observer) == (40, 1)
     assert batches(observer) >= 4
@@ -163,10 +163,10 @@ def test_a_key_means_the_same_to_the_run_that_goes_on(
     path = write_backfill(tmp_path, PLAIN.replace("batch_size=10", "batch_size=5"))
     prefer(values[0])
     with pytest.raises(StatementFailed):
-        MigrationRunner(engine, path).up()
+        MigrationRunner(engine, path, allow_non_empty=True).up()
     observer.execute("ALTER TABLE items DROP CONSTRAINT items_b_check")
     prefer(values[1])
-    MigrationRunner(engine, path).up()
+    MigrationRunner(engine, path, allow_non_empty=True).up()
     assert touches(observer) == (40, 1)
     assert attempts(observer) == {1}
 
@@ -192,7 +192,7 @@ def test_a_composite_key_in_a_schema_is_walked_along(
         up="[Backfill(t, {t.c.n: t.c.n + 1}, where=t.c.n + 0 <= 0, batch_size=7)]",
         down='[Backfill(t, {"n": t.c.n - 1}, batch_size=7)]',
     )
-    runner = MigrationRunner(engine, tmp_path)
+    runner = MigrationRunner(engine, tmp_path, allow_non_empty=True)
     assert runner.up().steps[0].rows == 100
     assert scalar(observer, 'SELECT min(n) || \'-\' || max(n) FROM "S x"."T"') == "1-1"
     runner.down()
@@ -215,7 +215,9 @@ def test_rows_inserted_anywhere_meanwhile_are_changed_too(
             )
 
     up = LOWER.replace("batch_size=100", "batch_size=20")
-    runner = MigrationRunner(engine, write_backfill(tmp_path, up, type_="Uuid"), listeners=[listen])
+    runner = MigrationRunner(
+        engine, write_backfill(tmp_path, up, type_="Uuid"), listeners=[listen], allow_non_empty=True
+    )
     report = runner.up()
     assert inserted == 60
     assert scalar(observer, LEFT) == 0
@@ -250,7 +252,7 @@ def test_a_batch_itself_is_planned_as_ever(
     """What keeps the search for its end from sorting does not bind the author's expressions."""
     create_items(observer, 5)
     up = """[Backfill(items, {"b": "current_setting('enable_sort')"})]"""
-    MigrationRunner(engine, write_backfill(tmp_path, up)).up()
+    MigrationRunner(engine, write_backfill(tmp_path, up), allow_non_empty=True).up()
     assert scalar(observer, "SELECT DISTINCT b FROM items") == "on"
 
 
@@ -266,7 +268,9 @@ def test_without_a_condition_there_is_one_pass(
             observer.execute("INSERT INTO items SELECT -i, 'N' FROM generate_series(1, 7) i")
             observer.execute("SELECT pg_stat_force_next_flush()")
 
-    report = MigrationRunner(engine, write_backfill(tmp_path, PLAIN), listeners=[listen]).up()
+    report = MigrationRunner(
+        engine, write_backfill(tmp_path, PLAIN), listeners=[listen], allow_non_empty=True
+    ).up()
     assert touches(observer) == (50, 1)
     assert scalar(observer, LEFT) == 7
     assert report.steps[0].rows == 50
@@ -280,7 +284,7 @@ def test_a_condition_that_still_holds_is_an_error(
     create_items(observer, 50)
     up = '[Backfill(items, {"b": "lower(a)"}, where="a IS NOT NULL")]'
     with pytest.raises(OperationUnfinished, match="condition still holds") as caught:
-        MigrationRunner(engine, write_backfill(tmp_path, up)).up()
+        MigrationRunner(engine, write_backfill(tmp_path, up), allow_non_empty=True).up()
     assert "IS DISTINCT FROM" in (caught.value.remedy or "")
     assert touches(observer) == (0, 0)
     assert batches(observer) == 0
@@ -300,7 +304,7 @@ def test_rows_that_cannot_be_changed_are_an_error(
         "EXECUTE FUNCTION keep()"
     )
     with pytest.raises(OperationUnfinished, match="changes nothing"):
-        MigrationRunner(engine, write_backfill(tmp_path, LOWER)).up()
+        MigrationRunner(engine, write_backfill(tmp_path, LOWER), allow_non_empty=True).up()
     assert touches(observer) == (49, 1)
     assert applied(observer) == []
 
@@ -338,7 +342,7 @@ def test_a_table_that_cannot_be_walked_through_is_refused(
         pytest.skip("PostgreSQL 18 brought this")
     observer.execute(setup.encode())
     with pytest.raises(OperationUnfinished, match=reason):
-        MigrationRunner(engine, write_backfill(tmp_path, PLAIN)).up()
+        MigrationRunner(engine, write_backfill(tmp_path, PLAIN), allow_non_empty=True).up()
     assert applied(observer) == []
 
 
@@ -353,7 +357,13 @@ def test_a_partitioned_table_is_filled(
         part = f"items_{low} PARTITION OF items FOR VALUES FROM ({low}) TO ({low + 50})"
         observer.execute(f"CREATE TABLE {part}".encode())
     observer.execute("INSERT INTO items SELECT i, 'A' FROM generate_series(0, 99) i")
-    assert MigrationRunner(engine, write_backfill(tmp_path, PLAIN)).up().steps[0].rows == 100
+    assert (
+        MigrationRunner(engine, write_backfill(tmp_path, PLAIN), allow_non_empty=True)
+        .up()
+        .steps[0]
+        .rows
+        == 100
+    )
     assert scalar(observer, LEFT) == 0
 
 
@@ -372,7 +382,7 @@ def test_a_locked_row_is_waited_for(
                 holder.rollback()
 
         path = write_backfill(tmp_path, PLAIN, settings='{"lock_timeout": "100ms"}')
-        MigrationRunner(engine, path, listeners=[listen]).up()
+        MigrationRunner(engine, path, listeners=[listen], allow_non_empty=True).up()
     assert reasons == ["a batch is tried again: canceling statement due to lock timeout"]
     assert touches(observer) == (50, 1)
 
@@ -386,12 +396,12 @@ def test_a_row_that_stays_locked_is_an_error_that_names_who(
     with psycopg.connect(libpq(database)) as holder:
         holder.execute("SELECT FROM items WHERE id = 45 FOR UPDATE")
         with pytest.raises(LockTimeout) as caught:
-            MigrationRunner(engine, path, lock_timeout=0.4, deadline=3).up()
+            MigrationRunner(engine, path, lock_timeout=0.4, deadline=3, allow_non_empty=True).up()
         assert f"pid {holder.info.backend_pid}" in caught.value.message
         holder.rollback()
     done = touches(observer)[0]
     assert 0 < done < 50
-    MigrationRunner(engine, path).up()
+    MigrationRunner(engine, path, allow_non_empty=True).up()
     assert touches(observer) == (50, 1)
     assert attempts(observer) == {1}
 
@@ -416,7 +426,7 @@ def test_a_batch_is_not_tried_for_ever(
     with psycopg.connect(libpq(database)) as holder:
         holder.execute("SELECT FROM items WHERE id = 5 FOR UPDATE")
         with pytest.raises(LockTimeout):
-            MigrationRunner(engine, path, listeners=[listen]).up()
+            MigrationRunner(engine, path, listeners=[listen], allow_non_empty=True).up()
     assert len(waits) == 2
 
 
@@ -428,7 +438,7 @@ def test_it_goes_on_where_it_failed(
     observer.execute("ALTER TABLE items ADD CHECK (b <> 'a150')")
     path = write_backfill(tmp_path, PLAIN)
     with pytest.raises(StatementFailed, match="items_b_check") as caught:
-        MigrationRunner(engine, path).up()
+        MigrationRunner(engine, path, allow_non_empty=True).up()
     assert "the batches before it are done" in (caught.value.remedy or "")
     done, before = touches(observer)[0], batches(observer)
     assert 0 < done < 150
@@ -440,7 +450,7 @@ def test_it_goes_on_where_it_failed(
         if isinstance(event, StepNoted):
             notes.append(event.text)
 
-    report = MigrationRunner(engine, path, listeners=[listen]).up()
+    report = MigrationRunner(engine, path, listeners=[listen], allow_non_empty=True).up()
     assert touches(observer) == (200 - done, 1)
     assert report.steps[0].rows == 200
     assert attempts(observer) == {1}
@@ -459,9 +469,9 @@ def test_another_change_begins_anew(
     create_items(observer, 100)
     observer.execute("ALTER TABLE items ADD CHECK (b <> 'a50')")
     with pytest.raises(StatementFailed):
-        MigrationRunner(engine, write_backfill(tmp_path, PLAIN)).up()
+        MigrationRunner(engine, write_backfill(tmp_path, PLAIN), allow_non_empty=True).up()
     write_backfill(tmp_path, '[Backfill(items, {"b": "upper(a)"})]')
-    MigrationRunner(engine, tmp_path).up()
+    MigrationRunner(engine, tmp_path, allow_non_empty=True).up()
     assert scalar(observer, "SELECT count(*) FROM items WHERE b = upper(a)") == 100
     assert attempts(observer) == {1, 2}
 
@@ -474,10 +484,10 @@ def test_a_table_that_was_made_anew_is_begun_anew(
     observer.execute("ALTER TABLE items ADD CHECK (b <> 'a50')")
     path = write_backfill(tmp_path, PLAIN)
     with pytest.raises(StatementFailed):
-        MigrationRunner(engine, path).up()
+        MigrationRunner(engine, path, allow_non_empty=True).up()
     observer.execute("DROP TABLE items; DROP SCHEMA ledger CASCADE")
     create_items(observer, 100)
-    MigrationRunner(engine, path).up()
+    MigrationRunner(engine, path, allow_non_empty=True).up()
     assert touches(observer) == (100, 1)
 
 
@@ -487,7 +497,9 @@ def test_down_and_up_again_begins_anew(
     """Each direction has attempts of its own, and each time it is another one."""
     create_items(observer, 50)
     down = '[Backfill(items, {"b": None})]'
-    runner = MigrationRunner(engine, write_backfill(tmp_path, PLAIN, down=down))
+    runner = MigrationRunner(
+        engine, write_backfill(tmp_path, PLAIN, down=down), allow_non_empty=True
+    )
     for time in (1, 2):
         runner.up()
         assert scalar(observer, LEFT) == 0
@@ -508,14 +520,14 @@ def test_an_attempt_that_was_decided_otherwise_is_over(
     observer.execute("ALTER TABLE items ADD CHECK (b <> 'a40')")
     path = write_backfill(tmp_path, PLAIN)
     with pytest.raises(StatementFailed):
-        MigrationRunner(engine, path).up()
+        MigrationRunner(engine, path, allow_non_empty=True).up()
     observer.execute(
         "INSERT INTO neuron_migration_log (run_id, version, name, direction, kind, outcome, "
         "started_at, duration_ms) SELECT gen_random_uuid(), '001', 'fill', 'up', 'BACKFILL', "
         "'baselined', now(), 0"
     )
     observer.execute("ALTER TABLE items DROP CONSTRAINT items_b_check")
-    MigrationRunner(engine, path).up()
+    MigrationRunner(engine, path, allow_non_empty=True).up()
     assert touches(observer) == (50, 2)
     assert attempts(observer) == {1, 2}
 
@@ -530,7 +542,7 @@ def test_two_runs_at_once_write_every_row_once(
 
     def run() -> None:
         engine = create_engine(database, poolclass=NullPool)
-        report = MigrationRunner(engine, path).up()
+        report = MigrationRunner(engine, path, allow_non_empty=True).up()
         outcomes.extend(step.outcome for step in report.steps)
 
     threads = [threading.Thread(target=run) for _ in range(4)]
@@ -566,7 +578,9 @@ def test_a_batch_that_another_run_wrote_is_not_written_again(
                     "FROM neuron_migration_log WHERE n = 1"
                 )
 
-    report = MigrationRunner(engine, write_backfill(tmp_path, PLAIN), listeners=[listen]).up()
+    report = MigrationRunner(
+        engine, write_backfill(tmp_path, PLAIN), listeners=[listen], allow_non_empty=True
+    ).up()
     assert planted
     assert touches(observer) == (100, 1)
     assert report.steps[0].rows == 100
@@ -580,7 +594,7 @@ def test_without_the_log_it_is_refused(
     write_version(tmp_path, "001_a", up=["CREATE TABLE other (x int)"])
     write_backfill(tmp_path, PLAIN, label="002_fill")
     with pytest.raises(LogNeeded, match="002_fill") as caught:
-        MigrationRunner(engine, tmp_path, log=False).up()
+        MigrationRunner(engine, tmp_path, log=False, allow_non_empty=True).up()
     assert caught.value.exit_code == 9
     assert scalar(observer, "SELECT to_regclass('other')") is None
     assert applied(observer) == []
@@ -599,7 +613,7 @@ def test_the_table_may_come_from_the_version_before(
         ],
     )
     write_backfill(tmp_path, PLAIN, label="002_fill")
-    MigrationRunner(engine, tmp_path).up()
+    MigrationRunner(engine, tmp_path, allow_non_empty=True).up()
     assert scalar(observer, LEFT) == 0
     assert applied(observer) == ["001", "002"]
 
@@ -609,7 +623,7 @@ def test_an_empty_table_is_filled(
 ) -> None:
     """With nothing, and the version is applied."""
     create_items(observer)
-    report = MigrationRunner(engine, write_backfill(tmp_path, LOWER)).up()
+    report = MigrationRunner(engine, write_backfill(tmp_path, LOWER), allow_non_empty=True).up()
     assert report.steps[0].rows == 0
     assert applied(observer) == ["001"]
 
@@ -636,7 +650,12 @@ def test_batches_run_as_every_other_step_does(
     )
     try:
         MigrationRunner(
-            engine, path, role=role, search_path="public, apart", statement_timeout=33
+            engine,
+            path,
+            role=role,
+            search_path="public, apart",
+            statement_timeout=33,
+            allow_non_empty=True,
         ).up()
         assert scalar(observer, "SELECT DISTINCT b FROM items") == f"{role} 7MB 33s 2s"
     finally:
@@ -650,7 +669,7 @@ def test_a_role_that_may_create_nothing_can_run_it(
     """Where the log is there already: IF NOT EXISTS would ask for the right all the same."""
     create_items(observer, 5)
     write_version(tmp_path, "001_a", up=["SELECT 1"])
-    MigrationRunner(engine, tmp_path).up()
+    MigrationRunner(engine, tmp_path, allow_non_empty=True).up()
     role = f"filler_{observer.info.dbname}"
     admin.execute(f"CREATE ROLE {role}".encode())
     observer.execute(
@@ -674,7 +693,7 @@ def test_the_zone_and_the_meaning_of_the_sql_are_the_database_s(
     observer.execute(f"ALTER DATABASE \"{database.database}\" SET TimeZone = 'Asia/Tokyo'".encode())
     create_items(observer, 5)
     up = """[Backfill(items, {"b": "('2024-01-01 20:00+00'::timestamptz)::date::text"})]"""
-    MigrationRunner(engine, write_backfill(tmp_path, up)).up()
+    MigrationRunner(engine, write_backfill(tmp_path, up), allow_non_empty=True).up()
     assert scalar(observer, "SELECT DISTINCT b FROM items") == "2024-01-02"
 
 
@@ -686,6 +705,6 @@ def test_a_pause_is_made_between_batches(
     pauses: list[float] = []
     monkeypatch.setattr("neuron_schema.backfill.time.sleep", pauses.append)
     up = PLAIN.replace("batch_size=10", "batch_size=10, pause=1.25")
-    MigrationRunner(engine, write_backfill(tmp_path, up)).up()
+    MigrationRunner(engine, write_backfill(tmp_path, up), allow_non_empty=True).up()
     assert pauses == [1.25] * (batches(observer) - 1)
     assert pauses

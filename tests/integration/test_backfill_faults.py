@@ -76,7 +76,7 @@ def test_a_connection_cut_at_any_message_is_recovered_from(
         clean(observer, 7)
         with Proxy(database, cut_at=cut_at, deliver=deliver) as proxy:
             engine = create_engine(proxy.url, poolclass=NullPool, use_native_hstore=False)
-            runner = MigrationRunner(engine, versions, deadline=60)
+            runner = MigrationRunner(engine, versions, deadline=60, allow_non_empty=True)
             gave_up: ConnectionFailed | None = None
             try:
                 assert [step.outcome for step in runner.up().steps] == [Outcome.APPLIED]
@@ -87,7 +87,7 @@ def test_a_connection_cut_at_any_message_is_recovered_from(
             if not proxy.cut:
                 break
         plain = create_engine(database, poolclass=NullPool)
-        MigrationRunner(plain, versions).up()
+        MigrationRunner(plain, versions, allow_non_empty=True).up()
         assert applied(observer) == ["001"], cut_at
         assert scalar(observer, LEFT) == 0, cut_at
         assert touches(observer) == (7, 1), cut_at
@@ -101,7 +101,7 @@ RUN = """
 import sys
 from sqlalchemy import create_engine
 from neuron_schema.runner import MigrationRunner
-MigrationRunner(create_engine(sys.argv[1]), sys.argv[2], deadline=60).up()
+MigrationRunner(create_engine(sys.argv[1]), sys.argv[2], deadline=60, allow_non_empty=True).up()
 """
 
 
@@ -140,7 +140,7 @@ def test_a_run_that_is_killed_five_times_writes_every_row_once(
         assert process.returncode == -signal.SIGKILL, "it had ended before it was killed"
         assert applied(observer) == []
     known = set(told(observer))
-    report = MigrationRunner(engine, versions).up()
+    report = MigrationRunner(engine, versions, allow_non_empty=True).up()
     assert report.steps[0].rows == rows
     assert scalar(observer, LEFT) == 0
     assert touches(observer) == (rows, 1)
@@ -189,7 +189,9 @@ def test_a_session_that_is_ended_is_replaced(
             )
 
     up, _ = SHAPES["all"]
-    report = MigrationRunner(engine, write_backfill(tmp_path, up), listeners=[listen]).up()
+    report = MigrationRunner(
+        engine, write_backfill(tmp_path, up), listeners=[listen], allow_non_empty=True
+    ).up()
     assert ended == [1]
     assert report.steps[0].rows == 300
     assert touches(observer) == (300, 1)
@@ -216,7 +218,9 @@ def test_what_was_done_does_not_count_against_the_deadline(
 
     up, _ = SHAPES["all"]
     path = write_backfill(tmp_path, up)
-    report = MigrationRunner(engine, path, deadline=2, listeners=[listen]).up()
+    report = MigrationRunner(
+        engine, path, deadline=2, listeners=[listen], allow_non_empty=True
+    ).up()
     assert report.steps[0].rows == 60
     assert touches(observer) == (60, 1)
 
@@ -236,7 +240,7 @@ def test_a_run_that_lost_its_lock_is_not_joined_by_another(
 
     def join() -> None:
         other = create_engine(database, poolclass=NullPool)
-        report = MigrationRunner(other, versions, listeners=[wait]).up()
+        report = MigrationRunner(other, versions, listeners=[wait], allow_non_empty=True).up()
         second.extend(step.outcome for step in report.steps)
 
     thread = threading.Thread(target=join)
@@ -250,7 +254,7 @@ def test_a_run_that_lost_its_lock_is_not_joined_by_another(
             thread.start()
             wait_for(lambda: waits)
 
-    report = MigrationRunner(engine, versions, listeners=[listen]).up()
+    report = MigrationRunner(engine, versions, listeners=[listen], allow_non_empty=True).up()
     thread.join()
     assert waits[0] == "an interrupted run's operation is still at work"
     assert touches(observer) == (400, 1)

@@ -58,7 +58,9 @@ class Run:
         table = table if table is not None else ITEMS
         columns = options.pop("columns", ["a"])
         write_backfill(self._directory, '[Backfill(items, {"b": None})]')
-        runner = MigrationRunner(self._engine, self._directory, listeners=[self._listen])
+        runner = MigrationRunner(
+            self._engine, self._directory, listeners=[self._listen], allow_non_empty=True
+        )
         plan, look = runner.plan(Direction.UP)
         (step,) = plan.steps
         statements = compile_element(BackfillRows(table, function, columns, **options))
@@ -108,7 +110,9 @@ def test_rows_are_computed_by_a_version_s_function(
         'def lower(rows):\n    return [{"b": row["a"].lower(), "n": row["id"]} for row in rows]\n'
     )
     up = '[BackfillRows(items, lower, ["a"], where=items.c.b.is_(None))]'
-    report = MigrationRunner(engine, write_backfill(tmp_path, up, more=more)).up()
+    report = MigrationRunner(
+        engine, write_backfill(tmp_path, up, more=more), allow_non_empty=True
+    ).up()
     assert scalar(observer, LEFT) == 0
     assert scalar(observer, "SELECT bool_and(n = id) FROM items") is True
     assert touches(observer) == (1000, 1)
@@ -575,7 +579,7 @@ def test_a_down_s_function_is_not_kept_but_told(
     more = 'def upper(rows):\n    return [{"b": row["a"]} for row in rows]\n'
     down = '[BackfillRows(items, upper, ["a"])]'
     path = write_backfill(tmp_path, '[Backfill(items, {"b": "lower(a)"})]', down=down, more=more)
-    runner = MigrationRunner(engine, path)
+    runner = MigrationRunner(engine, path, allow_non_empty=True)
     runner.up()
     record = scalar(
         observer, "SELECT down_operation FROM neuron_migration_log WHERE outcome = 'applied'"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from neuron_schema.leftovers import LEFTOVERS_SQL, Leftover, leftovers
+from neuron_schema.leftovers import Leftover, leftovers, leftovers_sql
 from tests.conftest import libpq
 from tests.runs import scalar, wait_for
 
@@ -30,9 +30,9 @@ def session(database: URL) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def found(session: psycopg.Connection) -> tuple[Leftover, ...]:
+def found(session: psycopg.Connection, *schemas: str) -> tuple[Leftover, ...]:
     """Return what is there."""
-    return leftovers(session.execute(LEFTOVERS_SQL.encode()).fetchall())
+    return leftovers(session.execute(leftovers_sql(schemas).encode()).fetchall())
 
 
 def test_nothing_is_left_behind_at_first(session: psycopg.Connection) -> None:
@@ -84,12 +84,29 @@ def test_a_build_at_work_is_no_leftover(session: psycopg.Connection, database: U
     assert found(session) == ()
 
 
-def test_other_schemas_are_left_alone(session: psycopg.Connection) -> None:
-    """What is not on the search path belongs to somebody else."""
-    session.execute("CREATE SCHEMA other CREATE TABLE t (n int)")
-    session.execute("INSERT INTO other.t VALUES (1), (1)")
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        session.execute("CREATE UNIQUE INDEX CONCURRENTLY i ON other.t (n)")
+def test_an_invalid_index_of_a_toast_table_is_its_tables(session: psycopg.Connection) -> None:
+    """REINDEX CONCURRENTLY rebuilds that one too, and leaves it in a schema of PostgreSQL's own."""
+    session.execute("CREATE TABLE long (x text)")
+    with psycopg.connect(session.info.dsn) as writer:
+        writer.execute("INSERT INTO long VALUES ('x')")
+        session.execute("SET statement_timeout = '300ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            session.execute("REINDEX TABLE CONCURRENTLY long")
+        session.execute("RESET statement_timeout")
+    (one,) = found(session)
+    assert one.name.startswith("pg_toast.pg_toast_")
+    assert (one.kind, one.table) == ("invalid index", "long")
+    session.execute(one.remedy.encode())
     assert found(session) == ()
-    session.execute("SET search_path = other")
-    assert [one.name for one in found(session)] == ["other.i"]
+
+
+def test_other_schemas_are_left_alone(session: psycopg.Connection) -> None:
+    """What is neither on the search path nor named belongs to somebody else."""
+    session.execute("""CREATE SCHEMA "It's" CREATE TABLE t (n int)""")
+    session.execute("""INSERT INTO "It's".t VALUES (1), (1)""")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        session.execute("""CREATE UNIQUE INDEX CONCURRENTLY i ON "It's".t (n)""")
+    assert found(session) == ()
+    assert [one.name for one in found(session, "It's", "absent")] == ["It's.i"]
+    session.execute("""SET search_path = "It's\"""")
+    assert [one.name for one in found(session)] == ["It's.i"]

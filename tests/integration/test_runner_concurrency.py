@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
-from neuron_schema import steps
 from neuron_schema.errors import HistoryConflict, LockTimeout, RunLockNotObtained
 from neuron_schema.history import HistoryTable
-from neuron_schema.locking import holder_of, operation_lock_key, run_lock_key
+from neuron_schema.locking import operation_lock_key, run_lock_key
 from neuron_schema.model import Outcome, StepWaiting
 from neuron_schema.runner import MigrationRunner
-from neuron_schema.steps import _Waits
+from neuron_schema.sessions import holder_of
+from neuron_schema.step_waits import StepWaits
 from tests.conftest import libpq
 from tests.runs import CONCURRENTLY, applied, leftovers, scalar, wait_for
 from tests.support import write_version
@@ -291,7 +291,7 @@ def test_an_operation_still_at_work_is_waited_for(
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a wait be a long one sooner."""
-    monkeypatch.setattr(_Waits, "NAME_HOLDER_AFTER_S", 0.01)
+    monkeypatch.setattr(StepWaits, "NAME_HOLDER_AFTER_S", 0.01)
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def test_a_lock_that_is_never_granted_is_given_up_after_so_many_tries(
     engine: Engine, database: URL, blocked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has a timeout, the last one too: whoever waits behind the statement waits that long."""
-    monkeypatch.setattr(steps, "LOCK_ATTEMPTS", 4)
+    monkeypatch.setattr("neuron_schema.step_waits.LOCK_ATTEMPTS", 4)
     sent: list[str] = []
 
     def seen(_c: object, _cursor: object, sql: str, *_rest: object) -> None:
@@ -400,27 +400,28 @@ def test_a_deadlock_is_tried_again(
     engine: Engine, database: URL, observer: psycopg.Connection, tmp_path: Path
 ) -> None:
     """PostgreSQL ends one of two sessions that wait for each other; if it is ours we go on."""
-    observer.execute("CREATE TABLE one (); CREATE TABLE two ()")
+    observer.execute("CREATE TABLE ledger.one (); CREATE TABLE ledger.two ()")
     observer.execute(f"ALTER DATABASE \"{database.database}\" SET deadlock_timeout = '50ms'")
     write_version(
         tmp_path,
         "001_a",
-        up=["LOCK one", "SELECT pg_sleep(0) FROM ledger.entries", "LOCK two"],
+        up=["LOCK ledger.one", "SELECT pg_sleep(0) FROM ledger.entries", "LOCK ledger.two"],
     )
     with psycopg.connect(libpq(database)) as other:
         # Its own deadlock check comes too late to be the one that ends.
         other.execute("SET deadlock_timeout = '60s'")
-        other.execute("LOCK two")
+        other.execute("LOCK ledger.two")
         runner = MigrationRunner(engine, tmp_path, lock_timeout=30)
         thread = threading.Thread(target=runner.up)
         thread.start()
         wait_for(
             lambda: scalar(
                 observer,
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'two'::regclass",
+                "SELECT count(*) FROM pg_locks "
+                "WHERE NOT granted AND relation = 'ledger.two'::regclass",
             )
         )
-        other.execute("LOCK one")
+        other.execute("LOCK ledger.one")
         other.rollback()
         thread.join()
     assert applied(observer) == ["001"]

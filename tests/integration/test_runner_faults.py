@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
 from neuron_schema.errors import ConnectionFailed
-from neuron_schema.model import Outcome, StepWaiting
+from neuron_schema.model import Outcome, StepStarted, StepWaiting
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.proxy import Proxy
@@ -278,9 +278,8 @@ def test_a_server_that_does_not_come_back_is_an_error(database: URL, tmp_path: P
         engine = create_engine(proxy.url, poolclass=NullPool)
 
         def listen(event: Event) -> None:
-            if isinstance(event, StepWaiting):
-                return
-            proxy.__exit__(None, None, None)
+            if isinstance(event, StepStarted):
+                proxy.__exit__(None, None, None)
 
         runner = MigrationRunner(engine, two_tables(tmp_path), deadline=0, listeners=[listen])
         with pytest.raises(ConnectionFailed) as caught:

@@ -68,7 +68,7 @@ def online(engine: Engine, versions: Path, direction: str, to: str | None = None
     """Return the script of what the runner would do now."""
     runner = MigrationRunner(engine, versions)
     plan, look = runner.plan(direction, to=to)
-    settings = runner.session_settings(look)
+    settings = runner._means.session_settings(look)
     return psql_script(plan, look.table, exists=look.exists, settings=settings)
 
 
@@ -253,7 +253,7 @@ def test_search_path_and_role_are_those_of_the_settings(
         )
         plan, look = runner.plan()
         script = psql_script(
-            plan, look.table, exists=look.exists, settings=runner.session_settings(look)
+            plan, look.table, exists=look.exists, settings=runner._means.session_settings(look)
         )
         run(database, script)
         with engine.connect() as connection:

@@ -10,10 +10,7 @@ from neuron_schema.history import HistoryTable
 from neuron_schema.locking import (
     Deadline,
     Place,
-    Session,
     SessionSettings,
-    describe_session,
-    ending,
     operation_lock_key,
     run_lock_key,
     session_values,
@@ -125,14 +122,3 @@ def test_a_deadline_ends() -> None:
     deadline = Deadline(60)
     delays = [deadline.delay() for _ in range(20)]
     assert all(delay is not None and 0 < delay <= 2 for delay in delays)
-
-
-def test_a_session_is_described_in_a_line() -> None:
-    """Who blocks, since when and with what: a query of several lines becomes one."""
-    session = describe_session((7, "u", "psql", "10.0.0.1", "active", 3.4, "SELECT\n  1"))
-    assert session == Session(
-        7, "pid 7 (u, psql, from 10.0.0.1, active), in its transaction for 3 s: SELECT 1"
-    )
-    unseen = describe_session((8, None, None, None, None, None, None))
-    assert unseen.text == "pid 8"
-    assert ending([session, unseen]) == "SELECT pg_terminate_backend(7), pg_terminate_backend(8)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from neuron_schema.model import (
     Direction,
     Migration,
     MigrationStatus,
+    Outcome,
     Plan,
     Statement,
     Status,
@@ -24,8 +26,10 @@ from neuron_schema.planning import (
     conflicts,
     find_version,
     make_plan,
+    select_baseline,
     select_down,
     select_range,
+    select_repair,
     select_up,
     statuses,
     target_number,
@@ -336,13 +340,80 @@ def test_what_has_no_file_cannot_be_rolled_back() -> None:
     assert versions(select_down(infos("2"), rows("1", "2"))) == ["2"]
 
 
-def test_a_modified_version_is_rolled_back_with_a_warning() -> None:
-    """Its recorded SQL is nowhere; the present one is what there is."""
+def test_a_modified_version_is_not_rolled_back() -> None:
+    """Its present `down` need not undo what was done; without a checksum nobody can tell."""
     files = [info("1", checksum="new"), info("2"), info("3", checksum="new")]
     history = [row("1", checksum="old"), row("2"), row("3", checksum=None)]
-    assert select_down(files, history, to="0").warnings == (
-        "1_v was modified after it was applied; its present `down` runs",
-    )
+    with pytest.raises(HistoryConflict) as caught:
+        select_down(files, history, to="0")
+    assert caught.value.message.startswith("1_v was modified after it was applied")
+    assert "--from-history" in str(caught.value)
+    assert versions(select_down(files, history, to="1")) == ["3", "2"]
+
+
+def test_a_recorded_version_stands_in_for_its_file() -> None:
+    """Where the file is gone or was modified, and nowhere else."""
+    recorded = replace(migration("1"), checksum="old", path="the log")
+    gone = replace(migration("3"), checksum="gone", path="the log")
+    history = [row("1", checksum="old"), row("2"), row("3", checksum="gone")]
+    files = [info("1", checksum="new"), info("2")]
+    selection = select_down(files, history, to="0", recorded=[recorded, gone])
+    plan = make_plan(selection, [migration("2"), migration("1")], history)
+    assert [(step.version, step.path) for step in plan.steps] == [
+        ("3", "the log"),
+        ("2", "/v/2_v.py"),
+        ("1", "the log"),
+    ]
+    assert [one.version for one in selection.files] == ["2"]
+    assert len(selection.warnings) == 2
+
+
+@pytest.mark.parametrize("known", [[], ["another"]])
+def test_what_the_log_does_not_tell_is_not_rolled_back(known: list[str]) -> None:
+    """Another text than the one that was applied is no stand-in either."""
+    recorded = [replace(migration("1"), checksum=checksum) for checksum in known]
+    with pytest.raises(HistoryConflict, match="the log does not tell what 1_v was applied with"):
+        select_down([], [row("1", checksum="old")], recorded=recorded)
+
+
+def test_a_baseline_takes_what_is_pending_up_to_a_version() -> None:
+    """What is applied already stays as it is, and nothing of it runs."""
+    selection = select_baseline(infos("1", "2", "3"), rows("2"), "2")
+    plan = make_plan(selection, map(migration, "123"), rows("2"))
+    [step] = plan.steps
+    assert (step.version, step.runs, step.outcome) == ("1", (), Outcome.BASELINED)
+    assert step.transactional
+    with pytest.raises(TargetError, match="no version 4"):
+        select_baseline(infos("1"), (), "4")
+    with pytest.raises(HistoryConflict, match="modified"):
+        select_baseline(infos("1", "2"), [row("1", checksum="old")], "2")
+
+
+OLD = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize("expected", [OLD, OLD[:12], OLD[:20].upper()])
+def test_a_repair_wants_the_recorded_checksum(expected: str) -> None:
+    """Twelve digits of it do."""
+    history = [row("01", checksum=OLD)]
+    selection = select_repair(infos("1"), history, "001", expected)
+    [step] = make_plan(selection, [migration("1")], history).steps
+    assert (step.version, step.expected, step.outcome) == ("01", OLD, Outcome.REPAIRED)
+
+
+@pytest.mark.parametrize("expected", ["", OLD[:11], "f" * 64, OLD + "0"])
+def test_a_repair_with_another_checksum_is_refused(expected: str) -> None:
+    """The error tells which one is recorded."""
+    with pytest.raises(HistoryConflict, match=OLD):
+        select_repair(infos("1"), [row("1", checksum=OLD)], "1", expected)
+
+
+def test_only_an_applied_version_that_differs_is_repaired() -> None:
+    """What is as it was applied needs none; a renamed one does."""
+    assert select_repair(infos("1"), rows("1"), "1", "").infos == ()
+    assert select_repair([info("1", "new")], [row("1", checksum=OLD)], "1", OLD).infos
+    with pytest.raises(TargetError, match="is not applied"):
+        select_repair(infos("1"), (), "1", OLD)
 
 
 def test_a_rollback_takes_the_versions_as_the_history_spells_them() -> None:

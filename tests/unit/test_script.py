@@ -149,6 +149,14 @@ def test_sessions_are_set_as_the_runner_sets_them() -> None:
     ]
 
 
+def test_an_operation_is_ended_in_the_script_as_by_the_runner() -> None:
+    """By the server, and never by a lock timeout."""
+    settings = SessionSettings(search_path="a", operation_timeout=3600)
+    lines = script(step(CONCURRENTLY), settings=settings).splitlines()
+    assert "SET statement_timeout = '3600000ms';" in lines
+    assert "SET lock_timeout = 0;" in lines
+
+
 def test_what_a_version_sets_itself_is_set_in_the_script_too() -> None:
     """After the run's own, so that it holds."""
     own = replace(step("SELECT 1"), settings=(("lock_timeout", "9000ms"), ("work_mem", "1GB")))

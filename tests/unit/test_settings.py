@@ -78,7 +78,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         tmp_path,
         "database = 'embedded'\ndirect_url = 'postgresql://direct/db'\nversions = '/v'\n"
         "history_table = 'h'\nhistory_schema = 's'\nsearch_path = 'a, b'\nrole = 'r'\n"
-        "protected = true\nlock_timeout = '500ms'\nstatement_timeout = '1h'\ndeadline = 5\n",
+        "protected = true\nlock_timeout = '500ms'\nstatement_timeout = '1h'\ndeadline = 5\n"
+        "operation_timeout = '6h'\n",
     )
     assert found == Settings(
         root=tmp_path,
@@ -95,6 +96,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         lock_timeout=0.5,
         statement_timeout=3600.0,
         deadline=5.0,
+        operation_timeout=21600.0,
     )
     assert found.embedded
 

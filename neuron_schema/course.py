@@ -1,0 +1,255 @@
+"""What has been done of a run so far, and what the history is to be before its next step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from neuron_schema.errors import HistoryConflict, NeuronSchemaError
+from neuron_schema.history import Look, premise_body, succession_body
+from neuron_schema.model import (
+    AppliedRow,
+    Direction,
+    Event,
+    Noticed,
+    Outcome,
+    Plan,
+    PlanMade,
+    Purpose,
+    Report,
+    Step,
+    StepEnded,
+    StepNoted,
+    StepProgress,
+    StepReport,
+    StepStarted,
+    StepWaiting,
+    Warned,
+)
+from neuron_schema.sessions import in_words
+
+if TYPE_CHECKING:
+    from neuron_schema.sessions import Session
+    from neuron_schema.stat_progress import Measure
+
+Listener: TypeAlias = Callable[[Event], None]
+
+
+class Course:
+    """What has been done of a run so far."""
+
+    def __init__(self, plan: Plan, listeners: Sequence[Listener]) -> None:
+        self.plan = plan
+        # What another run did instead still counts as a step of this one.
+        self._total = len(plan.steps)
+        self._listeners = listeners
+        self._done: list[StepReport] = []
+        self._current: Step | None = None
+        self._began = 0.0
+        self._warnings: tuple[str, ...] = ()
+
+    def warn(self, sentence: str) -> None:
+        """Tell of something odd that does not keep the run from going on."""
+        self._warnings += (sentence,)
+        self._tell(Warned(sentence=sentence))
+
+    def announce(self) -> None:
+        """Tell what is to be run."""
+        self._tell(PlanMade(plan=self.plan))
+
+    def started(self, step: Step) -> None:
+        """Begin a step."""
+        self._current, self._began = step, time.monotonic()
+        self._tell(StepStarted(step=step, index=len(self._done), total=self._total))
+
+    def waiting(self, reason: str, delay_s: float) -> None:
+        """Tell why the step at work waits, and how many seconds."""
+        if self._current is not None:
+            self._tell(StepWaiting(step=self._current, reason=reason, delay_s=delay_s))
+
+    def blocked(self, sessions: tuple[Session, ...]) -> None:
+        """Tell that the step at work waits for others."""
+        self.waiting(f"blocked by {in_words(sessions)}", 0.0)
+
+    def progressed(self, measure: Measure) -> None:
+        """Tell how far the step at work is."""
+        self.progress(measure.phase, measure.done, measure.total, measure.unit)
+
+    def noticed(self, severity: str, text: str) -> None:
+        """Tell what the server said."""
+        if self._current is not None:
+            self._tell(Noticed(step=self._current, severity=severity, text=text))
+
+    def progress(self, phase: str, done: int | None, total: int | None, unit: str) -> None:
+        """Tell how far the step at work is."""
+        if self._current is not None:
+            step = self._current
+            self._tell(StepProgress(step=step, phase=phase, done=done, total=total, unit=unit))
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        """Tell what a user should know of the step at work."""
+        if self._current is not None:
+            self._tell(StepNoted(step=self._current, text=text, warning=warning))
+
+    def ended(
+        self,
+        outcome: Outcome,
+        *,
+        confirmed: bool = False,
+        rows: int | None = None,
+        note: str = "",
+    ) -> None:
+        """End the step at work; nothing where there is none.
+
+        Args:
+            outcome: How it ended.
+            confirmed: The reply to COMMIT was lost, and the history told.
+            rows: How many rows a backfill wrote.
+            note: What is to be said of it.
+        """
+        if self._current is None:
+            return
+        report = StepReport(
+            step=self._current,
+            outcome=outcome,
+            duration_ms=(time.monotonic() - self._began) * 1000,
+            confirmed=confirmed,
+            rows=rows,
+            note=note,
+        )
+        index, total = len(self._done), self._total
+        self._done.append(report)
+        self._current = None
+        self._tell(StepEnded(report=report, index=index, total=total))
+
+    def settle(self, look: Look, *, confirmed: bool) -> None:
+        """End the step at hand when the history shows that it is done."""
+        if self._current is None or not _is_done(self._current, look.applied):
+            return
+        own = self._current.outcome
+        self.ended(own if confirmed else Outcome.ALREADY, confirmed=confirmed)
+
+    def replan(self, look: Look) -> None:
+        """Keep what is still to be done of the versions first chosen.
+
+        Raises:
+            HistoryConflict: another run went the other way, below what is left.
+        """
+        steps = tuple(step for step in self.plan.steps if step.version not in self._ended())
+        for step in steps:
+            if _is_done(step, look.applied):
+                self.started(step)
+                self.ended(Outcome.ALREADY)
+        steps = tuple(step for step in steps if not _is_done(step, look.applied))
+        self._check_undisturbed(steps, look)
+        self.plan = replace(self.plan, steps=steps, applied=look.applied)
+
+    def _check_undisturbed(self, steps: Sequence[Step], look: Look) -> None:
+        """Refuse to go on where what is left stood on rows that are no longer as they were."""
+        if not steps:
+            return
+        left = {int(step.version) for step in steps}
+        now = {row.number: row.version for row in look.applied}
+        if self.plan.direction is Direction.UP:
+            below = {row.number: row.version for row in self.plan.applied}
+            below |= {int(version): version for version in self._ended()}
+            moved = [below[number] for number in sorted(below) if number not in now]
+            what = "rolled back"
+        else:
+            moved = [now[number] for number in sorted(now) if number > min(left)]
+            moved = [version for version in moved if int(version) not in left]
+            what = "applied"
+        if moved:
+            raise HistoryConflict(
+                f"{', '.join(moved)} was {what} by another run meanwhile",
+                remedy="look at `neuron-schema status` and run again",
+            )
+
+    @property
+    def current(self) -> tuple[Step, float] | None:
+        """The step at work and the milliseconds since it began, or None between two."""
+        if self._current is None:
+            return None
+        return self._current, (time.monotonic() - self._began) * 1000
+
+    def failed(self, error: NeuronSchemaError) -> NeuronSchemaError:
+        """Return the error with the report of the run on it."""
+        if error.report is None:
+            self.ended(Outcome.FAILED)
+            error.report = self.report()
+        return error
+
+    def report(self) -> Report:
+        """Return what was done, and what was not run."""
+        done = self._ended()
+        rest = tuple(
+            StepReport(step=step, outcome=Outcome.NOT_RUN)
+            for step in self.plan.steps
+            if step.version not in done
+        )
+        return Report(
+            direction=self.plan.direction,
+            steps=(*self._done, *rest),
+            warnings=(*self.plan.warnings, *self._warnings),
+        )
+
+    def _ended(self) -> set[str]:
+        return {report.step.version for report in self._done}
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+
+def _is_done(step: Step, applied: Sequence[AppliedRow]) -> bool:
+    row = next((row for row in applied if row.number == int(step.version)), None)
+    if step.purpose is Purpose.REPAIR:
+        return row is not None and row.checksum == step.checksum
+    return (row is not None) is (step.direction is Direction.UP)
+
+
+class Expectation:
+    """What the history is to be before a run's next step.
+
+    Args:
+        look: The look that the plan is based on.
+    """
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.done: list[Step] = []
+
+    def premise(self) -> str:
+        """Return plpgsql that raises when it is not."""
+        if not self.done:
+            return premise_body(self.look.table, self.look.applied, exists=self.look.exists)
+        last = self.done[-1]
+        change = len(self.done) if last.direction is Direction.UP else -len(self.done)
+        return succession_body(self.look.table, last, count=len(self.look.applied) + change)
+
+    def expected(self) -> Look:
+        """Return the look as it is to be."""
+        look = self.look
+        for step in self.done:
+            look = _after(look, step)
+        return look
+
+
+def _after(look: Look, step: Step) -> Look:
+    """Return the look as it is after a step."""
+    rows = tuple(row for row in look.applied if row.number != int(step.version))
+    if step.direction is Direction.UP:
+        rows = (
+            *rows,
+            AppliedRow(
+                version=step.version, name=step.name, applied_at=None, checksum=step.checksum
+            ),
+        )
+    return replace(look, exists=True, applied=rows)
+
+
+def compared(look: Look) -> tuple[bool, set[tuple[str, str | None]]]:
+    """Return what a step's premise compares."""
+    return look.exists, {(row.version, row.checksum) for row in look.applied}

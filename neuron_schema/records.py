@@ -1,0 +1,124 @@
+"""What the log tells: what was run when, and the SQL that a version was applied with.
+
+Reading writes nothing, and does without the log where it is not there.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from neuron_schema.log import restored_operation
+from neuron_schema.model import LogEntry, Migration, Outcome, Statement
+from neuron_schema.quoting import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from neuron_schema.history import Fetch, HistoryTable
+    from neuron_schema.model import AppliedRow
+
+_STANDS = (Outcome.APPLIED, Outcome.BASELINED, Outcome.REPAIRED)
+
+
+def entries(fetch: Fetch, table: HistoryTable, *, version: str | None = None) -> list[LogEntry]:
+    """Return the rows of the log, oldest first; the batches of backfills are left out.
+
+    Args:
+        fetch: Runs SQL on a connection.
+        table: The history table that the log is beside.
+        version: Only this version's, as the log spells it.
+    """
+    wanted = f" AND version = {literal(version)}" if version is not None else ""
+    rows = fetch(
+        "SELECT run_id::text, version, name, direction, kind, outcome, started_at, duration_ms, "
+        "database_user, host, application, tool_version, checksum, sqlstate, message, up, down "
+        f"FROM {table.qualified_log} WHERE n IS NULL{wanted} ORDER BY id"
+    )
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: Any) -> LogEntry:
+    *plain, up, down = row
+    names = (
+        "run_id",
+        "version",
+        "name",
+        "direction",
+        "kind",
+        "outcome",
+        "started_at",
+        "duration_ms",
+        "database_user",
+        "host",
+        "application",
+        "tool_version",
+        "checksum",
+        "sqlstate",
+        "message",
+    )
+    values = dict(zip(names, plain, strict=True))
+    return LogEntry(**values, up=tuple(up or ()), down=None if down is None else tuple(down))
+
+
+def with_unlogged(found: Iterable[LogEntry], applied: Sequence[AppliedRow]) -> list[LogEntry]:
+    """Return entries and, for versions applied without a log, what the history table tells.
+
+    Args:
+        found: What the log tells.
+        applied: The rows of the history table.
+    """
+    found = list(found)
+    logged = {entry.version for entry in found if entry.outcome in _STANDS}
+    silent = [
+        LogEntry(
+            version=row.version,
+            name=row.name,
+            direction="up",
+            outcome=Outcome.APPLIED.value,
+            started_at=row.applied_at,
+            checksum=row.checksum,
+        )
+        for row in applied
+        if row.version not in logged
+    ]
+    return [*silent, *found]
+
+
+def recorded(fetch: Fetch, table: HistoryTable, versions: Iterable[str]) -> tuple[Migration, ...]:
+    """Return applied versions with the SQL that the log has of them; those it has none of lack.
+
+    Args:
+        fetch: Runs SQL on a connection.
+        table: The history table that the log is beside.
+        versions: As the history table spells them.
+    """
+    wanted = ", ".join(map(literal, versions))
+    if not wanted:
+        return ()
+    outcomes = ", ".join(literal(outcome.value) for outcome in _STANDS)
+    rows = fetch(
+        "SELECT DISTINCT ON (version) version, name, checksum, up, down, irreversible, "
+        f"down_operation, id FROM {table.qualified_log} "
+        f"WHERE outcome IN ({outcomes}) AND version IN ({wanted}) ORDER BY version, id DESC"
+    )
+    return tuple(_migration(row, table) for row in rows)
+
+
+def _migration(row: Any, table: HistoryTable) -> Migration:
+    version, name, checksum, up, down, irreversible, operation, number = row
+    # psycopg reads json itself, unless a service has told it not to.
+    record = json.loads(operation) if isinstance(operation, str) else operation
+    own = restored_operation(record) if record is not None else None
+    if record is not None and own is None:
+        irreversible = "a function of its file computed the values, and the log cannot keep that"
+    return Migration(
+        version=version,
+        name=name,
+        description="",
+        checksum=checksum or "",
+        path=f"row {number} of {table.log_name}",
+        up_statements=tuple(Statement(sql=sql) for sql in up or ()),
+        down_statements=tuple(Statement(sql=sql, own_commit=own) for sql in down or ()),
+        irreversible=irreversible,
+    )
