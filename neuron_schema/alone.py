@@ -127,6 +127,7 @@ def _backfill(worker: psycopg.Connection[Any], step: Step, context: StepContext)
     assert step.backfill is not None  # noqa: S101 - the caller's reason to call
     around = Around(
         table=context.look.table,
+        create=context.log_entry(step)[0],
         by=context.author,
         facts=context.look.facts,
         settings=context.settings,

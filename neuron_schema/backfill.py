@@ -66,6 +66,7 @@ class Around:
 
     Attributes:
         table: The history table; the log is beside it.
+        create: What creates the log, where it is absent.
         by: Who runs, for the log.
         settings: What the step's sessions are set to.
         watched: Opens a block in which a backend is watched that it is told of; a batch that fails
@@ -77,6 +78,7 @@ class Around:
     """
 
     table: HistoryTable
+    create: tuple[str, ...]
     by: log.Author
     facts: ServerFacts
     settings: SessionSettings
@@ -141,7 +143,8 @@ class Worker:
         """
         *_, sorting, _ = self._first(SESSION_SQL)
         self._settings += f", pg_catalog.set_config('enable_sort', {literal(sorting)}, true)"
-        execute(self.connection, log.create_sql(self.log))
+        for sql in self.around.create:
+            execute(self.connection, sql)
         self._prepare()
         try:
             while self._goes_on():

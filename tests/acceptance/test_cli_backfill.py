@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import TYPE_CHECKING
 
+import psycopg
+import pytest
+
 from tests.backfills import LOWER, create_items, touches, write_backfill
-from tests.runs import scalar
+from tests.runs import scalar, wait_for
 from tests.support import write_version
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import psycopg
 
     from tests.acceptance.command import Command
 
@@ -88,6 +90,35 @@ def test_up_tells_how_many_rows_were_written_and_what_is_to_be_known(
     again = cli("up", "--allow-non-empty")
     assert "warning: 001_fill: the text of some is another than before" in again.err
     assert "under the same revision 1" in again.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_backfill_is_completed_by_the_next_run(
+    cli: Command, tmp_path: Path, connection: psycopg.Connection, number: signal.Signals
+) -> None:
+    """What is committed stays, what is not is rolled back, and no row is written twice."""
+    create_items(connection, 60)
+    # Its batches stop at a row that another session has locked.
+    connection.execute("BEGIN; SELECT FROM items WHERE id = 45 FOR UPDATE")
+    write_backfill(tmp_path / "versions", '[Backfill(items, {"b": "lower(a)"}, batch_size=10)]')
+    process = cli.start("up", "--allow-non-empty")
+    with psycopg.connect(connection.info.dsn, autocommit=True) as observer:
+        wait_for(
+            lambda: scalar(
+                observer,
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND wait_event_type = 'Lock'",
+            )
+        )
+        process.send_signal(number)
+        ended = cli.finish(process, code=128 + number)
+        assert "001_fill, which commits on its own; the next run completes it" in ended.err
+        connection.execute("ROLLBACK")
+        done, most = touches(observer)
+    assert 0 < done < 45
+    assert most == 1
+    assert "60 rows" in cli("up", "--allow-non-empty").out
+    assert touches(connection) == (60, 1)
 
 
 def test_a_step_that_is_no_backfill_tells_of_no_rows(cli: Command, versions: Path) -> None:

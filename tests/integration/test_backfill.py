@@ -133,7 +133,7 @@ def test_a_key_of_any_type_is_walked_along(
         ("date", "'2024-01-01'::date + i", "DateStyle", ("SQL, DMY", "SQL, MDY")),
         (
             "interval",
-            "i * interval '-1 day 2 hours'",
+            "i * interval '-1 day -2 hours'",
             "IntervalStyle",
             ("sql_standard", "postgres"),
         ),
@@ -658,6 +658,29 @@ def test_batches_run_as_every_other_step_does(
             allow_non_empty=True,
         ).up()
         assert scalar(observer, "SELECT DISTINCT b FROM items") == f"{role} 7MB 33s 2s"
+    finally:
+        observer.execute(f"DROP OWNED BY {role}".encode())
+        admin.execute(f"DROP ROLE {role}".encode())
+
+
+def test_a_role_that_may_create_nothing_can_run_it(
+    engine: Engine, observer: psycopg.Connection, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Where the log is there already: IF NOT EXISTS would ask for the right all the same."""
+    create_items(observer, 5)
+    write_version(tmp_path, "001_a", up=["SELECT 1"])
+    MigrationRunner(engine, tmp_path, allow_non_empty=True).up()
+    role = f"filler_{observer.info.dbname}"
+    admin.execute(f"CREATE ROLE {role}".encode())
+    observer.execute(
+        f"GRANT SELECT, INSERT ON neuron_migrations, neuron_migration_log TO {role}; "
+        f"GRANT SELECT, UPDATE ON items TO {role}; GRANT USAGE ON SCHEMA ledger TO {role}; "
+        f"GRANT INSERT ON ledger.touched TO {role}".encode()
+    )
+    write_backfill(tmp_path, LOWER, label="002_fill")
+    try:
+        MigrationRunner(engine, tmp_path, role=role).up()
+        assert touches(observer) == (5, 1)
     finally:
         observer.execute(f"DROP OWNED BY {role}".encode())
         admin.execute(f"DROP ROLE {role}".encode())

@@ -38,7 +38,7 @@ def observer(database: URL) -> Iterator[psycopg.Connection]:
 
 
 @pytest.mark.parametrize("source", ["online", "offline"])
-@pytest.mark.parametrize("where", ["", ", where=items.c.b.is_(None)"])
+@pytest.mark.parametrize("where", ["", ", where='b IS NULL AND found IS NULL'"])
 def test_psql_changes_every_row_once_in_batches(
     database: URL,
     engine: Engine,

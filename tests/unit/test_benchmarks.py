@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import report, workload
+from benchmarks import backfill, report, workload
 from benchmarks.bounds import Bound, Verdict
 from benchmarks.proxy import Link
 from benchmarks.results import Metric, Results, Series
@@ -114,3 +114,14 @@ def test_every_tool_is_given_the_same_sql(tmp_path: Path) -> None:
         assert len(migration.up_statements) == 4
         assert migration.up in text
         assert migration.up in script
+
+
+def test_a_backfill_s_report_has_a_row_for_each_way() -> None:
+    """Seconds, rows in a second, and how many rows were written once."""
+    results = [
+        backfill.Result("one UPDATE", 2.0, 1000, longest_ms=2000.0),
+        backfill.Result("Backfill, killed 5 times", 4.0, 999, 7, 210.4, 5),
+    ]
+    lines = backfill.report(results, 1000).splitlines()
+    assert lines[2] == "| one UPDATE | 2.0 | 500 | 1 | 2,000 | 1,000 |"
+    assert lines[3] == "| Backfill, killed 5 times | 4.0 | 250 | 7 | 210 | 999 |"
