@@ -96,7 +96,8 @@ def look_ahead(
         *_about_history(run, facts, answer),
         *about_extensions(run, facts, answer),
     ]
-    if run.up and not allow_non_empty:
+    # A log tells that a run has been let in before, and was interrupted in its first version.
+    if run.up and not allow_non_empty and answer["log"] is None:
         problems += _about_tables(answer["tables"] or [])
     return Found(problems=tuple(problems), warnings=(*blind, *warnings(facts, answer)))
 

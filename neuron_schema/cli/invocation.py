@@ -146,7 +146,7 @@ class Invocation:
         settings = self.settings
         sql = managed_sql(self.table, settings.schemas, settings.search_path)
         look, tables = look_at(address, self.table, patience_s=settings.deadline, beside=sql)
-        if tables and not look.exists:
+        if tables and not (look.exists or look.log_exists):
             warn(f"{non_empty(tables)}; `up` refuses that: {NON_EMPTY_REMEDY}")
         return look
 

@@ -518,6 +518,19 @@ def test_another_runs_first_versions_are_no_strangers(
     assert [step.outcome for step in report.steps] == [Outcome.ALREADY]
 
 
+def test_a_run_that_was_let_in_is_let_in_again(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Interrupted in its first version it left a log and no history: a plain run goes on."""
+    observer.execute("CREATE TABLE theirs ()")
+    version(tmp_path, up="SELECT 1/0")
+    with pytest.raises(StatementFailed):
+        MigrationRunner(engine, tmp_path, allow_non_empty=True).up()
+    version(tmp_path)
+    MigrationRunner(engine, tmp_path).up()
+    assert applied(observer) == ["001"]
+
+
 # --- warnings
 
 
