@@ -32,8 +32,11 @@ LOCK_ATTEMPTS = 20
 TRANSACTION_ENDED = "neuron_schema_transaction"
 """The constraint name under which the server tells that a step's transaction ended too early."""
 
-OPEN_BODY = "  PERFORM pg_catalog.set_config('neuron_schema.transaction', 'open', true);"
-"""Plpgsql that marks a transaction; the mark ends with it."""
+OPEN_BODY = (
+    "  PERFORM pg_catalog.set_config('neuron_schema.transaction', 'open', true),\n"
+    "    pg_catalog.set_config('neuron_schema.role', pg_catalog.current_setting('role'), true);"
+)
+"""Plpgsql that marks a transaction, and notes its role; the mark ends with it."""
 
 STILL_OPEN_BODY = (
     "  IF pg_catalog.current_setting('neuron_schema.transaction', true) "
@@ -44,20 +47,11 @@ STILL_OPEN_BODY = (
 )
 """Plpgsql that raises unless the transaction is still the one that was marked."""
 
-
-def role_body(role: str | None) -> str:
-    """Return plpgsql that sets a transaction's role, whatever it was set to before.
-
-    Args:
-        role: The role, or None for the login role.
-    """
-    calls = [
-        f"  PERFORM pg_catalog.set_config('role', {literal(name)}, true);"
-        for name in ("none", role)
-        if name is not None
-    ]
-    return "\n".join(calls)
-
+RESTORE_ROLE_BODY = (
+    "  PERFORM pg_catalog.set_config('role', "
+    "pg_catalog.current_setting('neuron_schema.role'), true);"
+)
+"""Plpgsql that sets the role that a transaction had when it was marked."""
 
 _FIRST_DELAY_S = 0.05
 _LONGEST_DELAY_S = 2.0

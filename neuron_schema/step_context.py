@@ -12,11 +12,11 @@ from neuron_schema.failures import AttemptFailed
 from neuron_schema.history import Look, create_sql, record_body, record_sql
 from neuron_schema.locking import (
     OPEN_BODY,
+    RESTORE_ROLE_BODY,
     STILL_OPEN_BODY,
     Place,
     SessionSettings,
     guard_body,
-    role_body,
     run_lock_key,
     settings_sql,
 )
@@ -89,7 +89,7 @@ class StepContext:
             opening = [do_block(*bodies), *self.record(step)]
         create, entry = self.log_entry(step)
         # A version may have set another role, which need not have a right to our tables.
-        end = (STILL_OPEN_BODY, role_body(self.settings.role))
+        end = (STILL_OPEN_BODY, RESTORE_ROLE_BODY)
         if create:
             closing = [do_block(*end), *create, *entry]
         else:

@@ -199,6 +199,8 @@ def test_a_failed_version_is_rolled_back_and_the_rest_is_not_run(
         "checksum",
         "outcome",
         "duration_ms",
+        "rows",
+        "note",
     }
 
 
