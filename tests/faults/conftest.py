@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
 
-from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.faults.counts import Counts
-from tests.faults.invariants import Golden, Witness, catalog
-from tests.faults.sample import LEDGER, write_sample
+from tests.faults.invariants import Golden, Witness, record
+from tests.faults.sample import write_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,21 +29,9 @@ def golden(
     name = f"golden_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
     admin.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
     try:
-        with psycopg.connect(libpq(server.set(database=name)), autocommit=True) as observer:
-            observer.execute(LEDGER.encode())
-            states = [catalog(observer)]
-            engine = create_engine(server.set(database=name), poolclass=NullPool)
-            runner = MigrationRunner(engine, directory)
-            for _ in versions:
-                runner.up(count=1)
-                states.append(catalog(observer))
-            # Each rolled back leaves what was there before it.
-            for state in reversed(states[:-1]):
-                runner.down()
-                assert catalog(observer) == state
+        return record(server.set(database=name), directory, versions)
     finally:
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    return Golden(directory, versions, tuple(states))
 
 
 @pytest.fixture

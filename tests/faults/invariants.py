@@ -16,12 +16,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psycopg
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.errors import NeuronSchemaError
 from neuron_schema.model import Direction, Outcome, Report
 from neuron_schema.runner import MigrationRunner
+from tests.conftest import libpq
 from tests.faults.sample import ALONE, LEDGER
 from tests.fingerprint import Fingerprint, difference, fingerprint
 from tests.runs import applied, scalar, wait_for
@@ -29,7 +31,6 @@ from tests.runs import applied, scalar, wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import psycopg
     from sqlalchemy.engine import URL
 
 CANARY = "canary-7f3a91"
@@ -56,6 +57,30 @@ def catalog(observer: psycopg.Connection) -> Fingerprint:
     return tuple(
         row for row in fingerprint(observer) if not any("neuron_migration" in cell for cell in row)
     )
+
+
+def record(database: URL, directory: Path, versions: tuple[str, ...]) -> Golden:
+    """Return what an undisturbed run leaves in a database, which is as it was afterwards.
+
+    It differs from one major version of PostgreSQL to another.
+    """
+    with psycopg.connect(libpq(database), autocommit=True) as observer:
+        observer.execute(LEDGER.encode())
+        states = [catalog(observer)]
+        engine = create_engine(database, poolclass=NullPool)
+        runner = MigrationRunner(engine, directory)
+        for _ in versions:
+            runner.up(count=1)
+            states.append(catalog(observer))
+        # Each rolled back leaves what was there before it.
+        for state in reversed(states[:-1]):
+            runner.down()
+            assert catalog(observer) == state
+        observer.execute(
+            "DROP TABLE IF EXISTS neuron_migrations, neuron_migration_log; "
+            "DROP SCHEMA ledger CASCADE"
+        )
+    return Golden(directory, versions, tuple(states))
 
 
 def plain_run(database: URL, golden: Golden, direction: Direction = Direction.UP) -> Report:

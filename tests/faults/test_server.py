@@ -17,7 +17,7 @@ from neuron_schema.errors import ConnectionFailed, NeuronSchemaError, StatementF
 from neuron_schema.model import Direction, Report
 from tests.conftest import libpq
 from tests.faults.clusters import Server, server, standby_of
-from tests.faults.invariants import Golden, Witness
+from tests.faults.invariants import Golden, Witness, record
 from tests.faults.size import WHOLE, chosen
 from tests.faults.test_cuts import attempt, messages
 from tests.proxy import Proxy
@@ -111,6 +111,7 @@ def test_a_server_that_dies_at_any_statement_and_comes_back_loses_nothing(
 ) -> None:
     """Stopped immediately and started again, or restarted by itself for a killed backend."""
     with server() as made:
+        golden = record(made.url, golden.directory, golden.versions)
         with witness_of(made, golden) as witness:
             witness.prepare()
             up, down = messages(witness)
@@ -136,9 +137,11 @@ def test_a_standby_promoted_in_the_middle_of_a_run_is_brought_to_the_end(
 ) -> None:
     """The primary dies and its standby takes over: the run goes on there, and nothing is lost."""
     settings = {"synchronous_standby_names": "*", "synchronous_commit": "local"}
-    with server(settings) as calm, witness_of(calm, golden) as witness:
-        witness.prepare()
-        up, _ = messages(witness)
+    with server(settings) as calm:
+        golden = record(calm.url, golden.directory, golden.versions)
+        with witness_of(calm, golden) as witness:
+            witness.prepare()
+            up, _ = messages(witness)
     points = boundaries(up)[8:]
     for point in chosen(points[::8], bounded=1):
         with server(settings) as primary, _own_directory() as directory:
