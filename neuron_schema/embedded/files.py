@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neuron_schema.embedded.account import Account
 
 _POLL_SECONDS: Final = 0.005
+_OWNED_WITHIN_S: Final = 0.5
 
 
 @contextmanager
@@ -47,7 +48,12 @@ def make_directory(path: Path, account: Account) -> None:
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
         account.own(path)
-    owner = path.stat().st_uid
+    deadline = time.monotonic() + _OWNED_WITHIN_S
+    while (owner := path.stat().st_uid) == os.geteuid() != account.uid:
+        # Another process has made it a moment ago, and has not yet handed it over.
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_SECONDS)
     if owner != account.uid:
         msg = f"the directory belongs to user id {owner}, the server would run as {account.name}"
         raise EmbeddedFailed(msg, where=str(path), remedy="run as that user, or remove it")
