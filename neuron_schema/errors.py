@@ -17,7 +17,12 @@
     ├── VersionsPending                exit 3   NS301
     ├── HistoryConflict                exit 4   NS400
     │   ├── HistoryTableMisplaced               NS401
-    │   └── HistoryTableMalformed               NS402
+    │   ├── HistoryTableMalformed               NS402
+    │   └── ChecksumsDiffer                     NS410
+    ├── DifferenceFound                exit 5   NS500
+    │   ├── VersionUnproven                     NS501
+    │   ├── DriftFound                          NS502
+    │   └── SnapshotOutdated                    NS510
     ├── LockNotObtained                exit 6   NS600
     │   ├── RunLockNotObtained                  NS601
     │   └── LockTimeout                         NS602
@@ -31,14 +36,17 @@
     │   ├── EmbeddedFailed                      NS707
     │   ├── ServerUnsupported                   NS708
     │   ├── ReadOnlyServer                      NS709
-    │   └── PreflightFailed                     NS710
+    │   ├── PreflightFailed                     NS710
+    │   └── CatalogUnread                       NS720
     ├── Refused                        exit 9   NS900
     │   ├── IrreversibleVersion                 NS901
     │   ├── ConfirmationNeeded                  NS902
     │   ├── ProtectedDatabase                   NS903
     │   ├── NonEmptyDatabase                    NS904
     │   ├── LogNeeded                           NS905
-    │   └── ObjectsMissing                      NS906
+    │   ├── ObjectsMissing                      NS906
+    │   ├── SchemaNotRendered                   NS910
+    │   └── SnapshotUnusable                    NS911
     └── Interrupted                    exit 130 / 143   NS130
 """
 
@@ -197,6 +205,37 @@ class HistoryTableMalformed(HistoryConflict):
     code = "NS402"
 
 
+class ChecksumsDiffer(HistoryConflict):
+    """The versions are not those that ``checksums.txt`` lists."""
+
+    code = "NS410"
+
+
+class DifferenceFound(NeuronSchemaError):
+    """Two schemas that were compared are not the same."""
+
+    code = "NS500"
+    exit_code = 5
+
+
+class VersionUnproven(DifferenceFound):
+    """A version's ``up`` or ``down`` raises, or its ``down`` does not undo its ``up``."""
+
+    code = "NS501"
+
+
+class DriftFound(DifferenceFound):
+    """A database is not what its applied versions make."""
+
+    code = "NS502"
+
+
+class SnapshotOutdated(DifferenceFound):
+    """``schema.sql`` or ``checksums.txt`` is not what the versions make."""
+
+    code = "NS510"
+
+
 class LockNotObtained(NeuronSchemaError):
     """A lock could not be had before the deadline."""
 
@@ -301,6 +340,12 @@ class PreflightFailed(ServerUnavailable):
             self.exit_code = statuses.pop()
 
 
+class CatalogUnread(ServerUnavailable):
+    """The database holds kinds of objects that a snapshot of its catalog cannot tell of."""
+
+    code = "NS720"
+
+
 class Refused(NeuronSchemaError):
     """A guard refused; nothing was run."""
 
@@ -342,6 +387,18 @@ class ObjectsMissing(Refused):
     """What a version makes is not in the database that is said to have it."""
 
     code = "NS906"
+
+
+class SchemaNotRendered(Refused):
+    """A schema cannot be written as SQL that loads."""
+
+    code = "NS910"
+
+
+class SnapshotUnusable(Refused):
+    """A database cannot start from ``schema.sql``."""
+
+    code = "NS911"
 
 
 class Interrupted(NeuronSchemaError):

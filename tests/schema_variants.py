@@ -1,0 +1,414 @@
+"""A base schema and what can be done to it, for comparing what tools see of the difference.
+
+Every text runs with the schema alone in ``search_path``. ``CHANGES`` make another schema of it,
+``REWORDINGS`` the same one by another way. A number is the first PostgreSQL that knows a change.
+"""
+
+from __future__ import annotations
+
+BASE = """
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TYPE pair AS (a int, b text);
+CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = float8mi);
+CREATE DOMAIN price AS numeric(10,2) CONSTRAINT positive CHECK (VALUE >= 0);
+CREATE SEQUENCE tickets START 100;
+CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE PROCEDURE tidy() LANGUAGE sql AS 'SELECT 1';
+CREATE AGGREGATE total(int) (sfunc = int4pl, stype = int, initcond = '0');
+CREATE TABLE owners (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name varchar(40) NOT NULL,
+  email text UNIQUE, born date, CONSTRAINT named CHECK (name <> ''));
+CREATE TABLE things (
+  id serial PRIMARY KEY, owner_id bigint NOT NULL, label text DEFAULT 'none',
+  cost price, state mood NOT NULL DEFAULT 'good', size int, doubled int
+    GENERATED ALWAYS AS (size * 2) STORED, tags text[], body jsonb, at timestamptz DEFAULT now(),
+  CONSTRAINT things_owner FOREIGN KEY (owner_id) REFERENCES owners (id) ON DELETE CASCADE,
+  CONSTRAINT sized CHECK (size > 0));
+CREATE INDEX things_label ON things (label);
+CREATE INDEX things_recent ON things (at DESC) WHERE state = 'good';
+CREATE UNIQUE INDEX things_lower ON things (lower(label), owner_id) INCLUDE (size);
+CREATE TABLE parent (a int, b text);
+CREATE TABLE child (c int) INHERITS (parent);
+CREATE TABLE events (id int NOT NULL, at date NOT NULL, note text) PARTITION BY RANGE (at);
+CREATE TABLE events_old PARTITION OF events FOR VALUES FROM (MINVALUE) TO ('2020-01-01');
+CREATE TABLE events_new PARTITION OF events FOR VALUES FROM ('2020-01-01') TO ('2030-01-01');
+CREATE INDEX events_at ON events (at);
+CREATE VIEW cheap AS SELECT id, label FROM things WHERE cost < 10;
+CREATE MATERIALIZED VIEW counted AS SELECT owner_id, count(*) AS n FROM things GROUP BY owner_id;
+CREATE UNIQUE INDEX counted_owner ON counted (owner_id);
+CREATE TRIGGER stamped BEFORE UPDATE ON things FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE RULE quiet AS ON DELETE TO owners DO INSTEAD NOTHING;
+ALTER TABLE things ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON things FOR SELECT USING (size > 1);
+CREATE STATISTICS correlated (dependencies) ON owner_id, size FROM things;
+COMMENT ON TABLE things IS 'What is owned.';
+COMMENT ON COLUMN things.size IS 'In metres.';
+"""
+
+CHANGES: tuple[tuple[str, int], ...] = (
+    # Tables
+    ("CREATE TABLE extra (id int)", 0),
+    ("CREATE TABLE extra ()", 0),
+    ("CREATE UNLOGGED TABLE extra (id int)", 0),
+    ("CREATE TABLE extra (id int) WITH (fillfactor = 70)", 0),
+    ("CREATE TABLE extra (id int) WITH (toast.autovacuum_enabled = off)", 0),
+    ("CREATE TABLE extra OF pair", 0),
+    ("CREATE TABLE extra (LIKE owners INCLUDING ALL)", 0),
+    ("DROP TABLE child", 0),
+    ("ALTER TABLE owners RENAME TO holders", 0),
+    ("ALTER TABLE owners SET (fillfactor = 80)", 0),
+    ("ALTER TABLE owners SET (toast.autovacuum_vacuum_threshold = 90)", 0),
+    ("ALTER TABLE parent SET UNLOGGED", 0),
+    ("ALTER TABLE owners ENABLE ROW LEVEL SECURITY", 0),
+    ("ALTER TABLE things DISABLE ROW LEVEL SECURITY", 0),
+    ("ALTER TABLE things FORCE ROW LEVEL SECURITY", 0),
+    ("ALTER TABLE owners REPLICA IDENTITY FULL", 0),
+    ("ALTER TABLE owners REPLICA IDENTITY NOTHING", 0),
+    ("ALTER TABLE owners REPLICA IDENTITY USING INDEX owners_pkey", 0),
+    ("ALTER TABLE child NO INHERIT parent", 0),
+    ("ALTER TABLE owners CLUSTER ON owners_pkey", 0),
+    ("COMMENT ON TABLE owners IS 'Who owns.'", 0),
+    ("COMMENT ON TABLE things IS 'Other words.'", 0),
+    ("COMMENT ON TABLE things IS NULL", 0),
+    # Partitions
+    ("ALTER TABLE events DETACH PARTITION events_old", 0),
+    ("CREATE TABLE events_rest PARTITION OF events DEFAULT", 0),
+    ("CREATE TABLE events_far PARTITION OF events FOR VALUES FROM ('2030-01-01') TO (MAXVALUE)", 0),
+    ("DROP TABLE events_new; CREATE TABLE events_new PARTITION OF events"
+     " FOR VALUES FROM ('2020-01-01') TO ('2031-01-01')", 0),
+    ("CREATE TABLE listed (a int) PARTITION BY LIST (a)", 0),
+    ("CREATE TABLE hashed (a int) PARTITION BY HASH (a); CREATE TABLE hashed_0 PARTITION OF hashed"
+     " FOR VALUES WITH (MODULUS 2, REMAINDER 0)", 0),
+    ("CREATE INDEX events_new_note ON events_new (note)", 0),
+    ("ALTER TABLE events ADD PRIMARY KEY (id, at)", 0),
+    ("ALTER TABLE events_old ADD CHECK (id > 0)", 0),
+    # Columns
+    ("ALTER TABLE owners ADD COLUMN phone text", 0),
+    ("ALTER TABLE owners ADD COLUMN phone text NOT NULL DEFAULT ''", 0),
+    ("ALTER TABLE owners ADD COLUMN n int GENERATED BY DEFAULT AS IDENTITY", 0),
+    ("ALTER TABLE owners ADD COLUMN n serial", 0),
+    ("ALTER TABLE owners ADD COLUMN n int GENERATED ALWAYS AS (twice(1)) STORED", 0),
+    ("ALTER TABLE owners ADD COLUMN n int GENERATED ALWAYS AS (1 + 1) VIRTUAL", 18),
+    ("ALTER TABLE owners ADD COLUMN shout text GENERATED ALWAYS AS (upper(name)) STORED", 0),
+    ("ALTER TABLE owners DROP COLUMN born", 0),
+    ("ALTER TABLE owners RENAME COLUMN born TO birthday", 0),
+    ("ALTER TABLE owners ALTER COLUMN name TYPE varchar(41)", 0),
+    ("ALTER TABLE owners ALTER COLUMN name TYPE text", 0),
+    ("ALTER TABLE owners ALTER COLUMN born TYPE timestamp", 0),
+    ("ALTER TABLE owners ALTER COLUMN name DROP NOT NULL", 0),
+    ("ALTER TABLE owners ALTER COLUMN born SET NOT NULL", 0),
+    ("ALTER TABLE owners ALTER COLUMN born SET DEFAULT '2000-01-01'", 0),
+    ("ALTER TABLE things ALTER COLUMN label SET DEFAULT 'some'", 0),
+    ("ALTER TABLE things ALTER COLUMN label DROP DEFAULT", 0),
+    ("ALTER TABLE things ALTER COLUMN at SET DEFAULT clock_timestamp()", 0),
+    ("ALTER TABLE things ALTER COLUMN state SET DEFAULT 'bad'", 0),
+    ("ALTER TABLE things ALTER COLUMN doubled DROP EXPRESSION", 0),
+    ("ALTER TABLE things ALTER COLUMN doubled SET EXPRESSION AS (size * 3)", 17),
+    ("ALTER TABLE owners ALTER COLUMN id SET GENERATED BY DEFAULT", 0),
+    ("ALTER TABLE owners ALTER COLUMN id SET INCREMENT BY 5", 0),
+    ("ALTER TABLE owners ALTER COLUMN id DROP IDENTITY", 0),
+    ("ALTER TABLE owners ALTER COLUMN email SET STORAGE EXTERNAL", 0),
+    ("ALTER TABLE owners ALTER COLUMN email SET COMPRESSION pglz", 0),
+    ("ALTER TABLE owners ALTER COLUMN email SET STATISTICS 500", 0),
+    ("ALTER TABLE owners ALTER COLUMN email SET (n_distinct = 7)", 0),
+    ('ALTER TABLE owners ALTER COLUMN email TYPE text COLLATE "C"', 0),
+    ("ALTER TABLE parent ADD COLUMN d int", 0),
+    ("ALTER TABLE child ALTER COLUMN a SET DEFAULT 3", 0),
+    ("ALTER TABLE child ALTER COLUMN a SET NOT NULL", 0),
+    ("ALTER TABLE things ALTER COLUMN id DROP DEFAULT", 0),
+    ("COMMENT ON COLUMN owners.name IS 'In full.'", 0),
+    ("COMMENT ON COLUMN things.size IS NULL", 0),
+    ("ALTER TABLE parent DROP COLUMN a; ALTER TABLE parent ADD COLUMN a int", 0),
+    # Constraints
+    ("ALTER TABLE owners ADD CONSTRAINT adult CHECK (born < '2010-01-01')", 0),
+    ("ALTER TABLE owners ADD CONSTRAINT adult CHECK (born < '2010-01-01') NOT VALID", 0),
+    ("ALTER TABLE owners ADD CONSTRAINT adult CHECK (born < '2010-01-01') NO INHERIT", 0),
+    ("ALTER TABLE owners ADD CONSTRAINT adult CHECK (born < '2010-01-01') NOT ENFORCED", 18),
+    ("ALTER TABLE owners DROP CONSTRAINT named", 0),
+    ("ALTER TABLE owners RENAME CONSTRAINT named TO has_name", 0),
+    ("ALTER TABLE owners DROP CONSTRAINT named, ADD CONSTRAINT named CHECK (name <> ' ')", 0),
+    ("ALTER TABLE owners RENAME CONSTRAINT owners_pkey TO pk_owners", 0),
+    ("ALTER TABLE owners DROP CONSTRAINT owners_email_key", 0),
+    ("ALTER TABLE owners DROP CONSTRAINT owners_email_key, ADD UNIQUE (email) DEFERRABLE", 0),
+    ("ALTER TABLE owners DROP CONSTRAINT owners_email_key,"
+     " ADD CONSTRAINT owners_email_key UNIQUE (email) DEFERRABLE INITIALLY DEFERRED", 0),
+    ("ALTER TABLE owners DROP CONSTRAINT owners_email_key,"
+     " ADD CONSTRAINT owners_email_key UNIQUE (email) INCLUDE (born)", 0),
+    ("ALTER TABLE owners DROP CONSTRAINT owners_email_key,"
+     " ADD CONSTRAINT owners_email_key UNIQUE (email) WITH (fillfactor = 60)", 0),
+    ("ALTER TABLE owners DROP CONSTRAINT owners_email_key,"
+     " ADD CONSTRAINT owners_email_key UNIQUE NULLS NOT DISTINCT (email)", 15),
+    ("ALTER TABLE owners ADD UNIQUE (name, born)", 0),
+    ("ALTER TABLE owners ADD UNIQUE (born, name)", 0),
+    ("ALTER TABLE owners ADD EXCLUDE USING gist (daterange(born, NULL) WITH &&)", 0),
+    ("ALTER TABLE things DROP CONSTRAINT things_owner", 0),
+    ("ALTER TABLE things DROP CONSTRAINT things_owner, ADD CONSTRAINT things_owner"
+     " FOREIGN KEY (owner_id) REFERENCES owners (id)", 0),
+    ("ALTER TABLE things DROP CONSTRAINT things_owner, ADD CONSTRAINT things_owner"
+     " FOREIGN KEY (owner_id) REFERENCES owners (id) ON DELETE SET NULL", 0),
+    ("ALTER TABLE things DROP CONSTRAINT things_owner, ADD CONSTRAINT things_owner"
+     " FOREIGN KEY (owner_id) REFERENCES owners (id) ON DELETE SET NULL (owner_id)", 15),
+    ("ALTER TABLE things DROP CONSTRAINT things_owner, ADD CONSTRAINT things_owner"
+     " FOREIGN KEY (owner_id) REFERENCES owners (id) ON DELETE CASCADE ON UPDATE CASCADE", 0),
+    ("ALTER TABLE things DROP CONSTRAINT things_owner, ADD CONSTRAINT things_owner"
+     " FOREIGN KEY (owner_id) REFERENCES owners (id) ON DELETE CASCADE NOT VALID", 0),
+    ("ALTER TABLE things DROP CONSTRAINT things_owner, ADD CONSTRAINT things_owner"
+     " FOREIGN KEY (owner_id) REFERENCES owners (id) MATCH FULL ON DELETE CASCADE", 0),
+    ("ALTER TABLE things ALTER CONSTRAINT things_owner DEFERRABLE", 0),
+    ("ALTER TABLE things ALTER CONSTRAINT things_owner DEFERRABLE INITIALLY DEFERRED", 0),
+    ("ALTER TABLE owners DROP COLUMN email; ALTER TABLE owners ADD COLUMN email text UNIQUE", 0),
+    ("ALTER TABLE owners ALTER name DROP NOT NULL,"
+     " ADD CONSTRAINT must_name NOT NULL name", 18),
+    ("ALTER TABLE owners ADD CONSTRAINT must_born NOT NULL born NOT VALID", 18),
+    ("COMMENT ON CONSTRAINT named ON owners IS 'Said.'", 0),
+    # Indexes
+    ("CREATE INDEX owners_born ON owners (born)", 0),
+    ("CREATE INDEX owners_born ON owners (born DESC)", 0),
+    ("CREATE INDEX owners_born ON owners (born NULLS FIRST)", 0),
+    ("CREATE INDEX owners_born ON owners (born DESC NULLS LAST)", 0),
+    ("CREATE UNIQUE INDEX owners_born ON owners (born)", 0),
+    ("CREATE INDEX owners_born ON owners USING hash (born)", 0),
+    ("CREATE INDEX owners_born ON owners USING brin (born)", 0),
+    ("CREATE INDEX owners_born ON owners (born) WITH (fillfactor = 50)", 0),
+    ("CREATE INDEX owners_born ON owners (born) WHERE born IS NOT NULL", 0),
+    ("CREATE INDEX owners_name ON owners (name varchar_pattern_ops)", 0),
+    ('CREATE INDEX owners_name ON owners (name COLLATE "C")', 0),
+    ("CREATE INDEX owners_name ON owners (name)", 0),
+    ("CREATE INDEX owners_both ON owners (name, born)", 0),
+    ("CREATE INDEX owners_both ON owners (born, name)", 0),
+    ("CREATE INDEX things_body ON things USING gin (body)", 0),
+    ("CREATE INDEX things_body ON things USING gin (body jsonb_path_ops)", 0),
+    ("CREATE INDEX things_tags ON things USING gin (tags)", 0),
+    ('CREATE INDEX "Odd name" ON things (size)', 0),
+    ('CREATE INDEX "order" ON things (size)', 0),
+    ('ALTER TABLE owners RENAME COLUMN born TO "user"; CREATE INDEX owners_user'
+     ' ON owners ("user")', 0),
+    ('ALTER TABLE owners ADD COLUMN "Fax" int UNIQUE;'
+     ' ALTER TABLE things ADD COLUMN fax int REFERENCES owners ("Fax")', 0),
+    ("CREATE DOMAIN code AS varchar(5); ALTER TABLE owners ADD COLUMN c code;"
+     " CREATE INDEX owners_code ON owners (c)", 0),
+    ("CREATE INDEX owners_whole ON owners ((owners.*))", 0),
+    ("CREATE INDEX things_tags ON things (tags)", 0),
+    ("CREATE INDEX things_state ON things (state)", 0),
+    ("ALTER TABLE things ADD CONSTRAINT self FOREIGN KEY (size) REFERENCES things (id)"
+     " ON UPDATE SET DEFAULT ON DELETE RESTRICT", 0),
+    ("CREATE TABLE kept (k int4range, at int4range, UNIQUE (k, at WITHOUT OVERLAPS))", 18),
+    ("DROP INDEX things_label", 0),
+    ("DROP INDEX things_recent; CREATE INDEX things_recent ON things (at DESC)"
+     " WHERE state = 'bad'", 0),
+    ("ALTER INDEX things_label RENAME TO things_by_label", 0),
+    ("ALTER INDEX things_lower ALTER COLUMN 1 SET STATISTICS 700", 0),
+    ("ALTER TABLE things CLUSTER ON things_label", 0),
+    ("COMMENT ON INDEX things_label IS 'Quick.'", 0),
+    # Sequences and types
+    ("CREATE SEQUENCE more", 0),
+    ("CREATE SEQUENCE more AS smallint", 0),
+    ("CREATE UNLOGGED SEQUENCE more", 15),
+    ("ALTER SEQUENCE tickets INCREMENT 2", 0),
+    ("ALTER SEQUENCE tickets START 5", 0),
+    ("ALTER SEQUENCE tickets MINVALUE -5", 0),
+    ("ALTER SEQUENCE tickets MAXVALUE 5000", 0),
+    ("ALTER SEQUENCE tickets CACHE 10", 0),
+    ("ALTER SEQUENCE tickets CYCLE", 0),
+    ("ALTER SEQUENCE tickets AS integer", 0),
+    ("ALTER SEQUENCE tickets OWNED BY owners.id", 0),
+    ("ALTER SEQUENCE things_id_seq OWNED BY NONE", 0),
+    ("COMMENT ON SEQUENCE tickets IS 'Numbers.'", 0),
+    ("ALTER TYPE mood ADD VALUE 'so-so'", 0),
+    ("ALTER TYPE mood ADD VALUE 'so-so' BEFORE 'bad'", 0),
+    ("ALTER TYPE mood RENAME VALUE 'bad' TO 'worse'", 0),
+    ("ALTER TYPE mood RENAME TO humour", 0),
+    ("CREATE TYPE colour AS ENUM ()", 0),
+    ("ALTER TYPE pair ADD ATTRIBUTE c date", 0),
+    ("ALTER TYPE pair ALTER ATTRIBUTE a TYPE bigint", 0),
+    ("ALTER TYPE pair RENAME ATTRIBUTE a TO first", 0),
+    ("DROP TYPE pair; CREATE TYPE pair AS (b text, a int)", 0),
+    ("ALTER DOMAIN price SET NOT NULL", 0),
+    ("ALTER DOMAIN price SET DEFAULT 1", 0),
+    ("ALTER DOMAIN price DROP CONSTRAINT positive", 0),
+    ("ALTER DOMAIN price ADD CONSTRAINT small CHECK (VALUE < 100) NOT VALID", 0),
+    ('CREATE DOMAIN word AS text COLLATE "C"', 0),
+    ("COMMENT ON DOMAIN price IS 'Net.'", 0),
+    ("COMMENT ON TYPE mood IS 'How it is.'", 0),
+    ("CREATE TYPE narrow AS RANGE (subtype = int4)", 0),
+    ("DROP TYPE span; CREATE TYPE span AS RANGE (subtype = float8)", 0),
+    # Routines
+    ("CREATE FUNCTION thrice(n int) RETURNS int LANGUAGE sql AS 'SELECT n * 3'", 0),
+    ("CREATE FUNCTION twice(n bigint) RETURNS int LANGUAGE sql AS 'SELECT 2'", 0),
+    ("CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE"
+     " AS 'SELECT 2 * n'", 0),
+    ("ALTER FUNCTION twice(int) STABLE", 0),
+    ("ALTER FUNCTION twice(int) STRICT", 0),
+    ("ALTER FUNCTION twice(int) SECURITY DEFINER", 0),
+    ("ALTER FUNCTION twice(int) PARALLEL SAFE", 0),
+    ("ALTER FUNCTION twice(int) COST 7", 0),
+    ("ALTER FUNCTION twice(int) SET work_mem = '8MB'", 0),
+    ("CREATE FUNCTION parsed() RETURNS int LANGUAGE sql RETURN 1 + 1", 0),
+    ("CREATE FUNCTION many() RETURNS TABLE (a int, b text) LANGUAGE sql AS 'SELECT 1, NULL'", 0),
+    ("CREATE OR REPLACE PROCEDURE tidy() LANGUAGE sql AS 'SELECT 2'", 0),
+    ("DROP PROCEDURE tidy()", 0),
+    ("DROP AGGREGATE total(int)", 0),
+    ("DROP AGGREGATE total(int); CREATE AGGREGATE total(int)"
+     " (sfunc = int4pl, stype = int, initcond = '1')", 0),
+    ("COMMENT ON FUNCTION twice(int) IS 'Doubles.'", 0),
+    # Views
+    ("CREATE VIEW all_owners AS SELECT * FROM owners", 0),
+    ("DROP VIEW cheap", 0),
+    ("CREATE OR REPLACE VIEW cheap AS SELECT id, label FROM things WHERE cost < 20", 0),
+    ("CREATE OR REPLACE VIEW cheap AS SELECT id, label, size FROM things WHERE cost < 10", 0),
+    ("ALTER VIEW cheap SET (security_barrier = true)", 0),
+    ("ALTER VIEW cheap SET (security_invoker = true)", 15),
+    ("CREATE OR REPLACE VIEW cheap AS SELECT id, label FROM things WHERE cost < 10"
+     " WITH LOCAL CHECK OPTION", 0),
+    ("ALTER VIEW cheap ALTER COLUMN label SET DEFAULT 'x'", 0),
+    ("COMMENT ON VIEW cheap IS 'Bargains.'", 0),
+    ("DROP MATERIALIZED VIEW counted", 0),
+    ("ALTER MATERIALIZED VIEW counted SET (fillfactor = 50)", 0),
+    ("DROP INDEX counted_owner", 0),
+    ("COMMENT ON COLUMN cheap.label IS 'What.'", 0),
+    # Triggers, rules, policies, statistics
+    ("DROP TRIGGER stamped ON things", 0),
+    ("ALTER TABLE things DISABLE TRIGGER stamped", 0),
+    ("ALTER TABLE things ENABLE ALWAYS TRIGGER stamped", 0),
+    ("ALTER TABLE things ENABLE REPLICA TRIGGER stamped", 0),
+    ("ALTER TRIGGER stamped ON things RENAME TO touched", 0),
+    ("CREATE TRIGGER two AFTER INSERT ON owners FOR EACH STATEMENT EXECUTE FUNCTION stamp()", 0),
+    ("CREATE OR REPLACE TRIGGER stamped BEFORE UPDATE OF size ON things FOR EACH ROW"
+     " WHEN (NEW.size > 3) EXECUTE FUNCTION stamp()", 0),
+    ("CREATE CONSTRAINT TRIGGER late AFTER INSERT ON owners DEFERRABLE INITIALLY DEFERRED"
+     " FOR EACH ROW EXECUTE FUNCTION stamp()", 0),
+    ("CREATE TRIGGER each AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION stamp()", 0),
+    ("CREATE TRIGGER each AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION stamp();"
+     " ALTER TABLE events_old DISABLE TRIGGER each", 0),
+    ("COMMENT ON TRIGGER stamped ON things IS 'Stamps.'", 0),
+    ("DROP RULE quiet ON owners", 0),
+    ("ALTER TABLE owners DISABLE RULE quiet", 0),
+    ("CREATE RULE loud AS ON UPDATE TO owners DO ALSO NOTIFY x", 0),
+    ("COMMENT ON RULE quiet ON owners IS 'Sh.'", 0),
+    ("DROP POLICY own ON things", 0),
+    ("ALTER POLICY own ON things USING (size > 2)", 0),
+    ("ALTER POLICY own ON things TO pg_monitor", 0),
+    ("CREATE POLICY own2 ON things AS RESTRICTIVE FOR ALL USING (true) WITH CHECK (size < 9)", 0),
+    ("COMMENT ON POLICY own ON things IS 'Mine.'", 0),
+    ("DROP STATISTICS correlated", 0),
+    ("ALTER STATISTICS correlated SET STATISTICS 50", 0),
+    ("CREATE STATISTICS more ON name, born FROM owners", 0),
+    ("COMMENT ON STATISTICS correlated IS 'So.'", 0),
+    # Kinds of which only the outlines are held
+    ("CREATE COLLATION plain (locale = 'C')", 0),
+    ("CREATE OPERATOR === (leftarg = int, rightarg = int, function = int4eq)", 0),
+    ("CREATE OPERATOR FAMILY fam USING btree", 0),
+    ("CREATE OPERATOR CLASS ops FOR TYPE int USING hash AS OPERATOR 1 =", 0),
+    ("CREATE TEXT SEARCH CONFIGURATION words (COPY = simple)", 0),
+    ("CREATE TEXT SEARCH DICTIONARY dict (TEMPLATE = simple)", 0),
+    ("CREATE TEXT SEARCH DICTIONARY dict (TEMPLATE = simple, accept = false)", 0),
+    ("CREATE CONVERSION conv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8", 0),
+    ("CREATE TYPE hollow", 0),
+)  # fmt: skip
+
+REWORDINGS: tuple[tuple[str, int], ...] = (
+    ("SELECT 1", 0),
+    ("ANALYZE things", 0),
+    ("INSERT INTO owners (name) VALUES ('a'), ('b')", 0),
+    ("SELECT nextval('tickets')", 0),
+    ("ALTER TABLE owners ADD COLUMN x int; ALTER TABLE owners DROP COLUMN x", 0),
+    ("CREATE TABLE x (a int); DROP TABLE x", 0),
+    ("DROP INDEX things_label; CREATE INDEX things_label ON things USING btree (label ASC)", 0),
+    ("DROP INDEX things_label; CREATE INDEX things_label ON things (label text_ops)", 0),
+    ("REINDEX TABLE things", 0),
+    ("ALTER TABLE owners DROP CONSTRAINT named, ADD CONSTRAINT named CHECK (NOT (name = '')"
+     " AND true); ALTER TABLE owners DROP CONSTRAINT named,"
+     " ADD CONSTRAINT named CHECK (name <> '')", 0),
+    ("ALTER TABLE owners ALTER COLUMN born SET DEFAULT now();"
+     " ALTER TABLE owners ALTER COLUMN born DROP DEFAULT", 0),
+    ("ALTER TABLE things ALTER COLUMN label SET DEFAULT CAST('none' AS text)", 0),
+    ("ALTER TABLE owners ALTER COLUMN name TYPE character varying(40)", 0),
+    ("ALTER TABLE things DROP CONSTRAINT things_owner; ALTER TABLE things ADD CONSTRAINT"
+     " things_owner FOREIGN KEY (owner_id) REFERENCES owners ON DELETE CASCADE NOT VALID;"
+     " ALTER TABLE things VALIDATE CONSTRAINT things_owner", 0),
+    ("ALTER TABLE owners ALTER COLUMN email SET STORAGE EXTENDED", 0),
+    ("ALTER TABLE owners ALTER COLUMN email SET STATISTICS -1", 0),
+    ("ALTER TABLE owners SET (fillfactor = 80); ALTER TABLE owners RESET (fillfactor)", 0),
+    ("ALTER TABLE parent SET UNLOGGED; ALTER TABLE parent SET LOGGED", 0),
+    ("CREATE OR REPLACE VIEW cheap AS SELECT things.id, things.label FROM things"
+     " WHERE (things.cost < 10)", 0),
+    ("DROP VIEW cheap; CREATE VIEW cheap AS SELECT id, label FROM things WHERE cost < 10", 0),
+    ("DROP TRIGGER stamped ON things; CREATE TRIGGER stamped BEFORE UPDATE ON things"
+     " FOR EACH ROW EXECUTE PROCEDURE stamp()", 0),
+    ("ALTER TABLE things DISABLE TRIGGER stamped; ALTER TABLE things ENABLE TRIGGER stamped", 0),
+    ("ALTER TABLE owners RENAME TO x; ALTER TABLE x RENAME TO owners", 0),
+    ("ALTER TABLE owners RENAME born TO x; ALTER TABLE owners RENAME x TO born", 0),
+    ("COMMENT ON TABLE owners IS 'x'; COMMENT ON TABLE owners IS NULL", 0),
+    ("COMMENT ON TABLE owners IS ''", 0),
+    ("GRANT SELECT ON owners TO PUBLIC", 0),
+    ("GRANT SELECT (name) ON owners TO PUBLIC", 0),
+    ("ALTER TABLE parent OWNER TO pg_monitor", 0),
+    ("ALTER TABLE events DETACH PARTITION events_old; ALTER TABLE events ATTACH PARTITION"
+     " events_old FOR VALUES FROM (MINVALUE) TO ('2020-01-01')", 0),
+    ("ALTER SEQUENCE tickets RESTART", 0),
+    ("ALTER SEQUENCE tickets CYCLE; ALTER SEQUENCE tickets NO CYCLE", 0),
+    ("REFRESH MATERIALIZED VIEW counted", 0),
+    ("DROP POLICY own ON things; CREATE POLICY own ON things AS PERMISSIVE FOR SELECT TO PUBLIC"
+     " USING (1 < size); ALTER POLICY own ON things USING ((size > 1))", 0),
+    ("ALTER DOMAIN price SET NOT NULL; ALTER DOMAIN price DROP NOT NULL", 0),
+    ("DROP STATISTICS correlated; CREATE STATISTICS correlated (dependencies)"
+     " ON size, owner_id FROM things", 0),
+    ("ALTER FUNCTION twice(int) VOLATILE; ALTER FUNCTION twice(int) IMMUTABLE", 0),
+    ("CREATE INDEX x ON things (size); DROP INDEX x", 0),
+    ("ALTER TABLE things ALTER at SET DEFAULT CURRENT_TIMESTAMP; ALTER TABLE things"
+     " ALTER at SET DEFAULT pg_catalog.now()", 0),
+)  # fmt: skip
+
+
+def variants(major: int) -> tuple[tuple[str, bool], ...]:
+    """Return what can be done on a server: SQL, and whether it leaves the schema the same."""
+    return tuple(
+        (sql, same)
+        for group, same in ((CHANGES, False), (REWORDINGS, True))
+        for sql, since in group
+        if since <= major
+    )
+
+
+WIDE: tuple[str, ...] = (
+    "CREATE SCHEMA s",
+    "COMMENT ON SCHEMA s IS 'Words.'",
+    "CREATE TABLE s.t (id int PRIMARY KEY, n int)",
+    "CREATE TABLE s.u (id int)",
+    "CREATE PUBLICATION p",
+    "ALTER PUBLICATION p ADD TABLE s.t",
+    "ALTER PUBLICATION p SET TABLE s.t, s.u",
+    "ALTER PUBLICATION p SET TABLE s.t (id), s.u",
+    "ALTER PUBLICATION p SET TABLE s.t WHERE (id > 5), s.u",
+    "ALTER PUBLICATION p SET TABLES IN SCHEMA s",
+    "ALTER PUBLICATION p SET (publish = 'insert, update')",
+    "ALTER PUBLICATION p SET (publish_via_partition_root = true)",
+    "COMMENT ON PUBLICATION p IS 'News.'",
+    "CREATE PUBLICATION q FOR ALL TABLES",
+    "CREATE FUNCTION s.f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+    "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION s.f()",
+    "ALTER EVENT TRIGGER e DISABLE",
+    "COMMENT ON EVENT TRIGGER e IS 'Fires.'",
+    "DROP EVENT TRIGGER e; CREATE EVENT TRIGGER e ON ddl_command_end"
+    " WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION s.f()",
+    "CREATE FOREIGN DATA WRAPPER w",
+    "ALTER FOREIGN DATA WRAPPER w OPTIONS (a 'b')",
+    "CREATE SERVER r FOREIGN DATA WRAPPER w",
+    "ALTER SERVER r VERSION '2'",
+    "CREATE USER MAPPING FOR PUBLIC SERVER r",
+    "CREATE FOREIGN TABLE s.ft (a int) SERVER r",
+    "ALTER FOREIGN TABLE s.ft OPTIONS (c 'd')",
+    "ALTER FOREIGN TABLE s.ft ALTER COLUMN a OPTIONS (e 'f')",
+    "CREATE TYPE s.c AS (a int)",
+    "CREATE CAST (s.c AS text) WITH INOUT",
+    "DROP CAST (s.c AS text); CREATE CAST (s.c AS text) WITH INOUT AS ASSIGNMENT",
+    "COMMENT ON CAST (s.c AS text) IS 'Cast.'",
+    "CREATE SUBSCRIPTION sub CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false)",
+    "CREATE ACCESS METHOD pile TYPE TABLE HANDLER heap_tableam_handler",
+    "CREATE TABLE s.piled (a int) USING pile",
+)
+"""What stands in no schema, each done after all before it.
+
+Of what initdb made, the schema public and plpgsql, pg_dump is silent whatever becomes of it.
+"""
