@@ -234,6 +234,25 @@ def scan(directory: Path) -> tuple[VersionFile, ...]:
             number.
     """
     files: dict[int, VersionFile] = {}
+    for file in versions_in(directory):
+        twin = files.setdefault(file.number, file)
+        if twin is not file:
+            raise VersionError(
+                f"two files have the number {file.number}: {twin.path.name} and {file.path.name}",
+                where=str(file.path),
+                remedy="give one of them the next free number: `neuron-schema rebase` does, where "
+                "they come from two branches",
+            )
+    return tuple(file for _, file in sorted(files.items()))
+
+
+def versions_in(directory: Path) -> tuple[VersionFile, ...]:
+    """Return the version files of a directory by name, two of one number included.
+
+    Raises:
+        VersionError: a file looks like a version but is not named like one.
+    """
+    files: list[VersionFile] = []
     try:
         with os.scandir(directory) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -254,15 +273,8 @@ def scan(directory: Path) -> tuple[VersionFile, ...]:
                 where=str(path),
                 remedy="mend the link" if path.is_symlink() else "move it elsewhere",
             )
-        file = VersionFile(version=version, name=name, path=path)
-        twin = files.setdefault(file.number, file)
-        if twin is not file:
-            raise VersionError(
-                f"two files have the number {file.number}: {twin.path.name} and {path.name}",
-                where=str(path),
-                remedy="give one of them the next free number",
-            )
-    return tuple(file for _, file in sorted(files.items()))
+        files.append(VersionFile(version=version, name=name, path=path))
+    return tuple(files)
 
 
 def _looks_like_version(name: str) -> bool:

@@ -258,6 +258,15 @@ def record_sql(table: HistoryTable, step: Step) -> str:
     return do_block(record_body(table, step))
 
 
+def record_all_sql(table: HistoryTable, steps: Sequence[Step]) -> str:
+    """Return the SQL that records several versions as applied."""
+    rows = ",\n  ".join(
+        f"({literal(step.version)}, {literal(step.name)}, {literal(step.checksum)})"
+        for step in steps
+    )
+    return f"INSERT INTO {table.qualified} (version, name, checksum) VALUES\n  {rows}"
+
+
 def record_body(table: HistoryTable, step: Step) -> str:
     """Return plpgsql statements that do what ``record_sql`` does."""
     if step.purpose is Purpose.REPAIR:

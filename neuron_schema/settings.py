@@ -36,6 +36,21 @@ _LONGEST_S = 2**31 / 1000 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ignore:
+    """Differences that are known, and why they may be.
+
+    Attributes:
+        object: A pattern of names, with ``*``, ``?`` and ``[...]``: ``public.tmp_*``.
+        reason: Why; it is shown with what is ignored.
+        kind: Of what kind the objects are, None for any.
+    """
+
+    object: str
+    reason: str
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a command goes by.
 
@@ -50,10 +65,11 @@ class Settings:
         versions: A directory (absolute) or the name of an importable package.
         history_table: Name of the history table.
         history_schema: Its schema, or None for the session's current schema.
-        schemas: The schemas whose tables are versions' work; () for the one in which an
-            unqualified name is made.
+        schemas: The schemas whose tables are versions' work, and that snapshots are of; () for the
+            one in which an unqualified name is made, and for snapshots of all.
         search_path: Set in every step; None leaves what the session had at connect.
         role: ``SET LOCAL ROLE`` in every step, or None.
+        ignore: What ``drift`` is to overlook.
         protected: Refuse ``down`` and ``reset``.
         log: Write what is run into the log beside the history table.
         lock_timeout: Seconds a statement waits for a lock in one attempt; less in the first two.
@@ -75,9 +91,10 @@ class Settings:
     versions: str = "versions"
     history_table: str = "neuron_migrations"
     history_schema: str | None = None
-    schemas: tuple[str, ...] = ()
     search_path: str | None = None
     role: str | None = None
+    schemas: tuple[str, ...] = ()
+    ignore: tuple[Ignore, ...] = ()
     protected: bool = False
     log: bool = True
     lock_timeout: float = 1.0
@@ -134,7 +151,12 @@ _LIMITS = (
 )
 _WAITS = ("wait_lock", "deadline")
 _SWITCHES = ("protected", "log")
-_KEYS = (*_TEXT, "schemas", "role", *_SWITCHES, *_LIMITS, *_WAITS)
+_LISTS = ("schemas", "ignore")
+_KEYS = (*_TEXT, "role", *_LISTS, *_SWITCHES, *_LIMITS, *_WAITS)
+_HOW_TO_WRITE = {
+    "schemas": 'write a list of names: schemas = ["public", "app"]',
+    "ignore": 'write ignore = [{object = "public.tmp_*", reason = "made by the nightly job"}]',
+}
 
 
 def load(
@@ -232,10 +254,7 @@ def _checked(table: dict[str, Any], file: Path | None, *below: str) -> dict[str,
                 where=line_of(file, key, *below),
                 remedy=suggest(key, _KEYS) or f"known keys: {', '.join(_KEYS)}",
             )
-    return {
-        key: (_names if key == "schemas" else _value)(key, value, file, *below)
-        for key, value in table.items()
-    }
+    return {key: _value(key, value, file, *below) for key, value in table.items()}
 
 
 def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
@@ -249,14 +268,10 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
         if not isinstance(value, bool):
             why, remedy = "must be true or false", "write it without quotes"
     elif key in (*_LIMITS, *_WAITS):
-        try:
-            value = seconds(value)
-        except ValueError as error:
-            why = str(error)
-        else:
-            if (0 < value < _SHORTEST_S or value > _LONGEST_S) and key in _LIMITS:
-                why = "PostgreSQL counts it in whole milliseconds, up to 2147483647"
+        value, why = _duration(key, value)
         remedy = "write seconds such as 5, or '500ms', '5s', '10min', '1h'"
+    elif key in _LISTS:
+        value, why, remedy = _listed(key, value)
     elif not isinstance(value, str) or not value.strip() or "\0" in value:
         why, remedy = "must be a string that is not empty", "leave the key out for its default"
     elif (
@@ -270,22 +285,67 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     return value
 
 
-def _names(key: str, value: Any, file: Path | None, *below: str) -> tuple[str, ...]:
-    """Return names as the settings hold them.
+def _duration(key: str, value: Any) -> tuple[Any, str | None]:
+    """Return the value of a key that holds a duration, and what is wrong with it."""
+    try:
+        value = seconds(value)
+    except ValueError as error:
+        return value, str(error)
+    if (0 < value < _SHORTEST_S or value > _LONGEST_S) and key in _LIMITS:
+        return value, "PostgreSQL counts it in whole milliseconds, up to 2147483647"
+    return value, None
+
+
+def _listed(key: str, value: Any) -> tuple[Any, str | None, str]:
+    """Return the value of a key that holds a list, what is wrong with it, and how to write it."""
+    try:
+        value = _names(value) if key == "schemas" else tuple(map(_ignore, _list(value)))
+    except ValueError as error:
+        return value, str(error), _HOW_TO_WRITE[key]
+    return value, None, ""
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("must be a list")  # noqa: TRY004 - caught as such
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Return a list of names.
 
     Raises:
-        SettingsError: they are no list, or one of them cannot be a name.
+        ValueError: it is none.
     """
-    remedy = f'write a list of names: {key} = ["app", "audit"]'
-    if not isinstance(value, list) or not value:
-        raise wrong(key, "must be a list of names", file, *below, remedy=remedy)
-    for name in value:
+    for name in _list(value):
         if not isinstance(name, str) or not name.strip() or "\0" in name:
-            raise wrong(key, f"{name!r} is no name", file, *below, remedy=remedy)
+            raise ValueError(f"{name!r} is no name")
         if len(name.encode()) > MAX_IDENTIFIER_BYTES:
-            why = f"{name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes"
-            raise wrong(key, why, file, *below, remedy="choose a shorter name")
+            raise ValueError(f"{name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes")
     return tuple(value)
+
+
+def _ignore(value: Any) -> Ignore:
+    """Return one of the differences that are known.
+
+    Raises:
+        ValueError: it is not written as it has to be.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is no table")  # noqa: TRY004 - caught as such
+    for key in value:
+        if key not in _IGNORE_KEYS:
+            raise ValueError(f"unknown key {key!r} (known: {', '.join(_IGNORE_KEYS)})")
+    for key in ("object", "reason"):
+        if key not in value:
+            raise ValueError(f"{value!r} has no {key}")
+    for key, text in value.items():
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"{key} must be a string that is not empty")
+    return Ignore(**value)
+
+
+_IGNORE_KEYS = ("object", "reason", "kind")
 
 
 def _given(key: str, value: str) -> float:

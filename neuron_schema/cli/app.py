@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from neuron_schema.cli import database, history, project, reading, running
+from neuron_schema.cli import (
+    database,
+    history,
+    project,
+    proving,
+    reading,
+    rebasing,
+    running,
+    schemafile,
+    showing,
+)
 from neuron_schema.cli.quick import Command, Group
 
 # A line of \b keeps the lines of its paragraph.
@@ -17,6 +27,7 @@ Exit status:
   2    usage or settings; an invalid version module
   3    versions are pending (status --check, wait)
   4    history conflict: modified, missing, out of order
+  5    a difference was found: verify, drift, diff, snapshot --check
   6    a lock was not obtained
   7    no connection; a privilege, extension or direct address is missing
   9    refused: irreversible, protected, without --yes, not empty
@@ -65,5 +76,11 @@ app.command("check", cls=Command)(reading.check)
 app.command("history", cls=Command)(history.history)
 app.command("baseline", cls=Command)(history.baseline)
 app.command("repair", cls=Command)(history.repair)
+app.command("snapshot", cls=Command)(schemafile.snapshot)
+app.command("rebase", cls=Command)(rebasing.rebase)
+app.command("verify", cls=Command)(proving.verify)
+app.command("drift", cls=Command)(proving.drift)
+app.command("diff", cls=Command)(proving.diff)
 app.command("wait", cls=Command)(reading.wait)
 app.add_typer(database.app, name="db")
+app.add_typer(showing.app, name="show")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from neuron_schema.locking import SessionSettings
     from neuron_schema.model import Direction, LogEntry, Migration, Plan, Step, VersionInfo
     from neuron_schema.planning import Selection
+    from neuron_schema.proof.ground import Workshop
+    from neuron_schema.proof.shadow import Shadow
     from neuron_schema.runner import MigrationRunner
     from neuron_schema.url import Address
 
@@ -239,14 +241,14 @@ class Invocation:
         """
         from neuron_schema import planning
 
-        migrations = self._migrations(selection.files) if selection.files else ()
+        migrations = self.migrations(selection.files) if selection.files else ()
         plan = planning.make_plan(selection, migrations, look.applied)
         for sentence in plan.warnings:
             warn(sentence)
         self.put(warnings=list(plan.warnings))
         return plan
 
-    def _migrations(self, infos: Sequence[VersionInfo]) -> tuple[Migration, ...]:
+    def migrations(self, infos: Sequence[VersionInfo]) -> tuple[Migration, ...]:
         """Return versions with their SQL."""
         import gc
 
@@ -274,6 +276,23 @@ class Invocation:
         path = self.session_settings(look).search_path
         counts = rows_of(address, path, set(tables.values()), patience_s=self.settings.deadline)
         return {version: counts[table] for version, table in tables.items()}
+
+    def workshop(self, shadow: Shadow, *, schemas: Sequence[str] = ()) -> Workshop:
+        """Return where and how versions are run on a throw-away server.
+
+        Args:
+            shadow: The server.
+            schemas: Those that snapshots are of; none for all.
+        """
+        from neuron_schema.proof.ground import Workshop
+
+        return Workshop(
+            shadow=shadow,
+            directory=self.versions.directory,
+            history=self.table,
+            search_path=self.settings.search_path,
+            schemas=tuple(schemas) or None,
+        )
 
     def session_settings(self, look: Look) -> SessionSettings:
         """Return what the session of every step is set to."""

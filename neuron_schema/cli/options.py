@@ -39,6 +39,10 @@ Direct = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--direct-url", help="Address past a pooler, for CONCURRENTLY."),
 ]
+Shadow = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--shadow-url", help="Server for throw-away databases; else the embedded one."),
+]
 Versions = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--versions", help="Directory or package of the versions."),
@@ -75,6 +79,9 @@ Verbose = Annotated[
 ]
 NoLog = Annotated[
     bool, typer.Option("--no-log", help="Write nothing into the log beside the history table.")
+]
+FromSnapshot = Annotated[
+    bool, typer.Option("--from-snapshot", help="Load schema.sql into an empty database first.")
 ]
 FromHistory = Annotated[
     bool,

@@ -190,6 +190,9 @@ def check(*, versions: Versions = None, env: Environment = None, as_json: Json =
             for error in () if as_json else wrong[:-1]:
                 print_error(error)
             raise wrong[-1]
+        from neuron_schema.cli.schemafile import check_listed
+
+        check_listed(call.versions.directory, valid)
         if not as_json:
             say(f"{_versions_counted(len(valid))} valid")
 

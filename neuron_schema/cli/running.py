@@ -16,6 +16,7 @@ from neuron_schema.cli.options import (
     DryRun,
     Environment,
     FromHistory,
+    FromSnapshot,
     Json,
     LockTimeout,
     NoLog,
@@ -44,6 +45,7 @@ def up(
     count: Count = None,
     allow_out_of_order: OutOfOrder = False,
     allow_non_empty: NonEmpty = False,
+    from_snapshot: FromSnapshot = False,
     dry_run: DryRun = False,
     database_url: Database = None,
     direct_url: Direct = None,
@@ -74,6 +76,8 @@ def up(
     ):
         warn_of_tables = dry_run and not allow_non_empty
         look = call.look_for_tables(address) if warn_of_tables else call.look(address)
+        if from_snapshot:
+            look = _started(call, address, look, target, alone=not dry_run and count is None)
         wanted: dict[str, Any] = {
             "to": target,
             "count": count,
@@ -84,6 +88,25 @@ def up(
             return
         plan = call.plan(address, look, Direction.UP, **wanted)
         run_plan(call, address, plan, look, verbose=verbose, allow_non_empty=allow_non_empty)
+
+
+def _started(
+    call: Invocation, address: Address, look: Look, target: str | None, *, alone: bool
+) -> Look:
+    """Let an empty database start from ``schema.sql``; return the look afterwards.
+
+    Raises:
+        UsageError: an option does not go with that.
+    """
+    from neuron_schema.cli.schemafile import start_from_snapshot
+    from neuron_schema.errors import UsageError
+
+    if not alone:
+        raise UsageError(
+            "--from-snapshot goes with neither --dry-run nor --count",
+            remedy="schema.sql shows what would be run",
+        )
+    return start_from_snapshot(call, address, look, target)
 
 
 def down(

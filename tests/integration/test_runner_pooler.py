@@ -14,7 +14,9 @@ from sqlalchemy.pool import NullPool
 
 from neuron_schema.errors import DirectAddressNeeded, LockTimeout, StatementFailed
 from neuron_schema.model import Outcome
+from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.runner import MigrationRunner
+from neuron_schema.url import from_engine_url
 from tests.conftest import libpq
 from tests.runs import CONCURRENTLY, applied, scalar, wait_for
 from tests.support import write_version
@@ -140,3 +142,13 @@ def test_an_operation_that_commits_on_its_own_wants_the_server_itself(
     assert applied(observer) == ["001", "002"]
     valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ledger.i')"
     assert scalar(observer, valid) is True
+
+
+def test_a_shadow_behind_a_pooler_is_refused(pooled: Engine) -> None:
+    """The lock that says that its run lives would be another client's in a moment."""
+    with (
+        pytest.raises(DirectAddressNeeded, match="behind a pooler") as caught,
+        open_shadow(from_engine_url(pooled.url)),
+    ):
+        pass
+    assert "--shadow-url" in str(caught.value)

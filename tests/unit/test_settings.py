@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from neuron_schema.errors import AddressError, SettingsError
-from neuron_schema.settings import LIBPQ_VARIABLES, Settings, load, seconds
+from neuron_schema.settings import LIBPQ_VARIABLES, Ignore, Settings, load, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -521,3 +521,45 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
     assert settings(tmp_path, "versions = '~/versions'").versions == "/home/someone/versions"
     unknown = settings(tmp_path, "versions = '~no_such_user_here/v'").versions
     assert unknown == str(tmp_path / "~no_such_user_here" / "v")
+
+
+def test_schemas_and_ignore_are_lists(tmp_path: Path) -> None:
+    """Of names, and of tables with a pattern, a reason, and perhaps a kind."""
+    found = settings(
+        tmp_path,
+        """
+        schemas = ["public", "app"]
+        ignore = [
+          {object = "public.tmp_*", reason = "made by the nightly job"},
+          {object = "*", reason = "known", kind = "statistics"},
+        ]
+        """,
+    )
+    assert found.schemas == ("public", "app")
+    assert found.ignore == (
+        Ignore(object="public.tmp_*", reason="made by the nightly job"),
+        Ignore(object="*", reason="known", kind="statistics"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('schemas = "public"', "must be a list"),
+        ("schemas = [1]", "1 is no name"),
+        ('schemas = [" "]', "is no name"),
+        ('ignore = "public.*"', "must be a list"),
+        ('ignore = ["public.*"]', "is no table"),
+        ('ignore = [{object = "public.*"}]', "has no reason"),
+        ('ignore = [{reason = "x"}]', "has no object"),
+        ('ignore = [{object = "a", reason = ""}]', "reason must be a string"),
+        ('ignore = [{object = "a", reason = "b", until = "c"}]', "unknown key 'until'"),
+    ],
+)
+def test_a_list_that_is_written_wrongly_is_refused(tmp_path: Path, line: str, says: str) -> None:
+    """With the key, the line, and how to write it."""
+    error = refused(tmp_path, f"[tool.neuron_schema]\n{line}\n")
+    assert says in error.message
+    assert error.where == f"{tmp_path / 'pyproject.toml'}:2"
+    assert error.remedy is not None
+    assert line.partition(" ")[0] in error.remedy

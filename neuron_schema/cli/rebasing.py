@@ -1,0 +1,93 @@
+"""``rebase``: give this branch's versions the numbers after those of another branch."""
+
+# ruff: noqa: TC001 - Typer reads annotations at run time
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from neuron_schema.cli.invocation import Invocation
+from neuron_schema.cli.options import Database, DryRun, Environment, Json, Shadow, Versions
+from neuron_schema.cli.output import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuron_schema.discovery import VersionFile
+
+
+def rebase(
+    branch: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[BRANCH]", help="Where to merge into; else the main branch."),
+    ] = None,
+    *,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not ask the database what is applied.")
+    ] = False,
+    dry_run: DryRun = False,
+    database_url: Database = None,
+    shadow_url: Shadow = None,
+    versions: Versions = None,
+    env: Environment = None,
+    as_json: Json = False,
+) -> None:
+    """Renumber this branch's versions after those of BRANCH."""
+    with Invocation(
+        "rebase", as_json=as_json, database_url=database_url, versions=versions, environment=env
+    ) as call:
+        from neuron_schema.cli.schemafile import wanted_files, write_files
+        from neuron_schema.discovery import locate, versions_in
+        from neuron_schema.schemafile import checksums, renumber
+
+        directory = locate(call.settings.versions)
+        local, base = renumber.local_versions(directory, branch)
+        others = tuple(file for file in versions_in(directory) if file not in local)
+        chosen = renumber.renames(local, others, renumber.numbers_of(directory, base))
+        if chosen and not offline:
+            _refuse_applied(call, [each.file for each in chosen])
+        call.put(
+            branch=base,
+            renamed=[{"before": one.file.path.name, "after": one.path.name} for one in chosen],
+        )
+        if not as_json:
+            for one in chosen:
+                say(f"{one.file.path.name} -> {one.path.name}")
+            if not chosen:
+                say(f"nothing to renumber: every version here comes after those of {base}")
+        if dry_run:
+            return
+        renumber.rename(chosen)
+        names = (checksums.SCHEMA_FILE, checksums.FILE)
+        if any((directory / name).exists() for name in names):
+            write_files(call, wanted_files(call, shadow_url))
+
+
+def _refuse_applied(call: Invocation, files: Sequence[VersionFile]) -> None:
+    """Refuse to renumber what the database has under its present number.
+
+    Raises:
+        HistoryConflict: with the versions.
+        NeuronSchemaError: the database cannot be asked.
+    """
+    from neuron_schema import version_module
+    from neuron_schema.discovery import read
+    from neuron_schema.errors import HistoryConflict
+
+    with call.database() as address:
+        rows = {row.number: row for row in call.look(address).applied}
+    concerned = [file for file in files if file.number in rows]
+    applied = []
+    with version_module.no_connections():
+        for file in concerned:
+            migration = version_module.load(
+                read(file.path), str(file.path), version=file.version, name=file.name
+            )
+            if rows[file.number].checksum in (None, migration.checksum):
+                applied.append(migration.label)
+    if applied:
+        raise HistoryConflict(
+            f"{', '.join(applied)} is applied in this database under its present number",
+            remedy="roll it back first: neuron-schema down; --offline renumbers all the same",
+        )

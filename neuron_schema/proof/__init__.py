@@ -1,0 +1,1 @@
+"""What PostgreSQL itself proves of versions, on databases that are thrown away afterwards."""

@@ -1,0 +1,241 @@
+"""Proves every version: up, down and up again, each on the schema that the earlier ones built."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from neuron_schema.errors import TargetError
+from neuron_schema.planning import find_version
+from neuron_schema.proof.cycle import Cycle, Failure, Phase, go_round, tried
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from neuron_schema.catalog import Change
+    from neuron_schema.model import Migration, VersionInfo
+    from neuron_schema.proof.ground import Workshop
+    from neuron_schema.proof.rows import Loss
+    from neuron_schema.proof.seed import Unseeded
+    from neuron_schema.url import Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What was found of one version.
+
+    Attributes:
+        irreversible: Why it has no way down, or None.
+        failures: The lists that raise.
+        residue: What tells the schema after ``down`` from the one before.
+        divergence: What tells the schema after the second ``up`` from the one after the first.
+        order: Where it is only the order of columns that differs; no finding.
+        losses: Data that do not survive; no finding.
+        unseeded: Tables that had no rows; no finding.
+        without: Earlier versions that are not there, because their ``up`` raises.
+    """
+
+    version: str
+    name: str
+    irreversible: str | None = None
+    failures: tuple[Failure, ...] = ()
+    residue: tuple[Change, ...] = ()
+    divergence: tuple[Change, ...] = ()
+    order: tuple[Change, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    unseeded: tuple[Unseeded, ...] = ()
+    without: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Version and name as the file name joins them."""
+        return f"{self.version}_{self.name}"
+
+    @property
+    def proven(self) -> bool:
+        """Whether there is no finding."""
+        return not (self.failures or self.residue or self.divergence)
+
+    def failure(self, phase: Phase) -> Failure | None:
+        """Return how a part of the proof failed, or None."""
+        return next((each for each in self.failures if each.phase is phase), None)
+
+
+def chosen(infos: Sequence[VersionInfo], words: Sequence[str]) -> list[VersionInfo]:
+    """Return the versions that words name: ``003``, or ``003:005`` with both ends; all for none.
+
+    Raises:
+        TargetError: there is no such version, or a range runs backwards.
+    """
+    if not words:
+        return list(infos)
+    wanted: set[int] = set()
+    for word in words:
+        first, colon, last = word.partition(":")
+        start = find_version(infos, first).number
+        end = find_version(infos, last).number if colon else start
+        if end < start:
+            raise TargetError(f"{word} runs backwards", remedy=f"write {last}:{first}")
+        wanted |= (
+            set(range(start, end + 1))
+            if end - start < len(infos)
+            else {info.number for info in infos if start <= info.number <= end}
+        )
+    return [info for info in infos if info.number in wanted]
+
+
+def verify(
+    workshop: Workshop,
+    migrations: Sequence[Migration],
+    wanted: Collection[int],
+    listener: Callable[[Migration], None] | None = None,
+) -> Iterator[Proof]:
+    """Prove versions one after the other.
+
+    Args:
+        workshop: Where they are run.
+        migrations: All versions up to the last one wanted, in order.
+        wanted: The numbers of those to be proven.
+        listener: Told of each version that is wanted, before it runs.
+
+    Yields:
+        A proof of each version wanted, and of any other whose ``up`` raises.
+
+    Raises:
+        ExtensionMissing: the server lacks one that a version needs.
+        ServerUnavailable: the server cannot be used.
+    """
+    with workshop.roles_put_back(migrations), _trunk(workshop, migrations) as trunk:
+        yield from _proofs(workshop, trunk, migrations, wanted, listener)
+
+
+def _proofs(
+    workshop: Workshop,
+    trunk: _Trunk,
+    migrations: Sequence[Migration],
+    wanted: Collection[int],
+    listener: Callable[[Migration], None] | None,
+) -> Iterator[Proof]:
+    for is_wanted, run in itertools.groupby(migrations, lambda each: each.number in wanted):
+        group = list(run)
+        if not is_wanted and trunk.grow_by_all(group):
+            continue
+        for migration in group:
+            proof = None
+            if is_wanted:
+                if listener is not None:
+                    listener(migration)
+                proof = _prove(workshop, trunk, migration)
+            failure = trunk.grow(migration)
+            if proof is None and failure is not None:
+                proof = replace(_proof(migration, trunk), failures=(failure,))
+            if proof is not None:
+                yield proof
+            if failure is not None:
+                trunk.leave_out(migration)
+
+
+@contextmanager
+def _trunk(workshop: Workshop, migrations: Sequence[Migration]) -> Iterator[_Trunk]:
+    trunk = _Trunk(workshop, migrations)
+    try:
+        yield trunk
+    finally:
+        workshop.shadow.drop(trunk.address)
+
+
+class _Trunk:
+    """The schema that the versions so far have built, without any rows but theirs.
+
+    Args:
+        workshop: Where it is built.
+        migrations: All versions that may come.
+    """
+
+    def __init__(self, workshop: Workshop, migrations: Sequence[Migration]) -> None:
+        self._workshop = workshop
+        self._migrations = migrations
+        self._roles = workshop.shadow.roles()
+        self._there: list[Migration] = []
+        self.without: tuple[str, ...] = ()
+        self.address: Address = workshop.empty()
+
+    def grow(self, migration: Migration) -> Failure | None:
+        """Apply a version; where it raises, the schema is as it was before."""
+        with self._workshop.open(self.address) as ground:
+            failure = tried(ground, [migration], Phase.UP)
+        if failure is None:
+            self._there.append(migration)
+        else:
+            self._rebuild()
+        return failure
+
+    def grow_by_all(self, migrations: Sequence[Migration]) -> bool:
+        """Apply versions in one run; where one raises, the schema is as it was before them."""
+        with self._workshop.open(self.address) as ground:
+            failure = tried(ground, migrations, Phase.UP)
+        if failure is None:
+            self._there += migrations
+        else:
+            self._rebuild()
+        return failure is None
+
+    def _rebuild(self) -> None:
+        """Start anew: what commits on its own may have left something behind."""
+        self._workshop.shadow.drop(self.address)
+        self._workshop.drop_roles_since(self._roles, self._migrations)
+        self.address = self._workshop.empty()
+        with self._workshop.open(self.address) as ground:
+            ground.run(self._there)
+
+    def leave_out(self, migration: Migration) -> None:
+        """Remember a version that later ones will have to do without."""
+        self.without = (*self.without, migration.label)
+
+
+def _prove(workshop: Workshop, trunk: _Trunk, migration: Migration) -> Proof:
+    """Prove a version with rows in the tables, and where that fails also without."""
+    full = _cycle(workshop, trunk, migration, with_rows=True)
+    if full.failure is None:
+        return _told(_proof(migration, trunk), full, ())
+    empty = _cycle(workshop, trunk, migration, with_rows=False)
+    if empty.failure is not None and empty.failure.phase is full.failure.phase:
+        return _told(_proof(migration, trunk), full, (full.failure,))
+    first = replace(full.failure, rows_only=True)
+    failures = (first, *([empty.failure] if empty.failure else []))
+    # Without rows it came further.
+    further = replace(empty, losses=full.losses, unseeded=full.unseeded)
+    return _told(_proof(migration, trunk), further, failures)
+
+
+def _cycle(workshop: Workshop, trunk: _Trunk, migration: Migration, *, with_rows: bool) -> Cycle:
+    with (
+        workshop.roles_put_back([migration]),
+        workshop.shadow.database(trunk.address) as address,
+        workshop.open(address) as ground,
+    ):
+        return go_round(ground, migration, with_rows=with_rows)
+
+
+def _proof(migration: Migration, trunk: _Trunk) -> Proof:
+    return Proof(
+        version=migration.version,
+        name=migration.name,
+        irreversible=migration.irreversible,
+        without=trunk.without,
+    )
+
+
+def _told(proof: Proof, cycle: Cycle, failures: tuple[Failure, ...]) -> Proof:
+    both = (*cycle.residue, *cycle.divergence)
+    return replace(
+        proof,
+        failures=failures,
+        residue=tuple(each for each in cycle.residue if not each.order_only),
+        divergence=tuple(each for each in cycle.divergence if not each.order_only),
+        order=tuple(each for each in both if each.order_only),
+        losses=cycle.losses,
+        unseeded=cycle.unseeded,
+    )
