@@ -5,6 +5,7 @@ Everything is imported by then, so that all that were started begin at the same 
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from pathlib import Path
@@ -26,8 +27,9 @@ def main() -> None:
 
 def _alembic() -> Callable[[list[str]], int | None]:
     import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
-    from alembic.config import main
 
+    # By name: the linters run where Alembic need not be.
+    main: Callable[[list[str]], int | None] = importlib.import_module("alembic.config").main
     return main
 
 

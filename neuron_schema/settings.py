@@ -317,7 +317,9 @@ def _names(value: Any) -> tuple[str, ...]:
     Raises:
         ValueError: it is none.
     """
-    for name in _list(value):
+    if not _list(value):
+        raise ValueError("must be a list of names")
+    for name in value:
         if not isinstance(name, str) or not name.strip() or "\0" in name:
             raise ValueError(f"{name!r} is no name")
         if len(name.encode()) > MAX_IDENTIFIER_BYTES:

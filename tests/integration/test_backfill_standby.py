@@ -40,6 +40,7 @@ def test_a_standby_that_is_far_behind_is_waited_for(
         psycopg.connect(libpq(standby), autocommit=True) as replica,
     ):
         create_items(observer, 40)
+        wait_for(lambda: scalar(replica, "SELECT to_regclass('items') IS NOT NULL"))
         fall_behind = False
 
         def listen(event: Event) -> None:
