@@ -214,16 +214,24 @@ class Worker:
                 "correct its name, or the search_path that finds it",
             )
         oid, _, self._expected, inserted = relation
-        columns = {
-            name: (type_, full) for name, type_, full in self.fetch(columns_sql(self.spec.table))
-        }
+        found = self.fetch(columns_sql(self.spec.table))
+        columns = {name: (type_, full) for name, type_, full, _ in found}
         self.walk = Walk(spec=self.spec, key_types=self._key_types(columns))
         self.column_types = {name: type_ for name, (type_, _) in columns.items()}
-        self._same = {"table": oid, "key": list(self.spec.key)}
+        # A column that was dropped and added again is empty where it had been written.
+        written = {bare(name) for name, _ in self.spec.set_}
+        numbers = [number for name, *_, number in found if not written or name in written]
+        self._same = {"table": oid, "key": list(self.spec.key), "columns": numbers}
         rows = self.fetch(position_sql(self.log, self.step))
         self.position = resumed(rows, self.step, self._same)
         if self.position.n == 0:
             self.position = replace(self.position, inserted=inserted)
+            if rows and not rows[0][4]:
+                self.around.note(
+                    f"{self.step.label}: begins anew: the version or its table is another than "
+                    f"when {rows[0][1]} batches were written",
+                    warning=True,
+                )
         else:
             self.around.note(
                 f"{self.step.label}: goes on after {self.position.total} rows that are written"

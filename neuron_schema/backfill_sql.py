@@ -81,7 +81,8 @@ def columns_sql(table: str) -> str:
 SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, -1),
        a.attnotnull AND NOT EXISTS (
          SELECT FROM pg_catalog.pg_constraint n WHERE n.conrelid = a.attrelid
-            AND n.contype = 'n' AND NOT n.convalidated AND a.attnum = ANY (n.conkey))
+            AND n.contype = 'n' AND NOT n.convalidated AND a.attnum = ANY (n.conkey)),
+       a.attnum::pg_catalog.int4
   FROM pg_catalog.pg_attribute a
  WHERE a.attrelid = pg_catalog.to_regclass({literal(table)})
    AND a.attnum > 0 AND NOT a.attisdropped

@@ -126,7 +126,7 @@ class Course:
 
     def settle(self, look: Look, *, confirmed: bool) -> None:
         """End the step at hand when the history shows that it is done."""
-        if self._current is None or not _is_done(self._current, look.applied):
+        if self._current is None or not is_done(self._current, look.applied):
             return
         own = self._current.outcome
         self.ended(own if confirmed else Outcome.ALREADY, confirmed=confirmed)
@@ -139,10 +139,10 @@ class Course:
         """
         steps = tuple(step for step in self.plan.steps if step.version not in self._ended())
         for step in steps:
-            if _is_done(step, look.applied):
+            if is_done(step, look.applied):
                 self.started(step)
                 self.ended(Outcome.ALREADY)
-        steps = tuple(step for step in steps if not _is_done(step, look.applied))
+        steps = tuple(step for step in steps if not is_done(step, look.applied))
         self._check_undisturbed(steps, look)
         self.plan = replace(self.plan, steps=steps, applied=look.applied)
 
@@ -203,10 +203,11 @@ class Course:
             listener(event)
 
 
-def _is_done(step: Step, applied: Sequence[AppliedRow]) -> bool:
+def is_done(step: Step, applied: Sequence[AppliedRow]) -> bool:
+    """Whether the rows of the history are as they are after a step."""
     row = next((row for row in applied if row.number == int(step.version)), None)
     if step.purpose is Purpose.REPAIR:
-        return row is not None and row.checksum == step.checksum
+        return row is not None and (row.checksum, row.name) == (step.checksum, step.name)
     return (row is not None) is (step.direction is Direction.UP)
 
 

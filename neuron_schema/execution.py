@@ -200,9 +200,11 @@ class Execution:
         settings = replace(
             self._means.session_settings(look), lock_timeout=1.0, statement_timeout=5.0
         )
-        write_aside(
-            self._means.engine, look, settings, (log.create_sql(look.table.qualified_log), sql)
-        )
+        # A log is proof that an `up` was let in, and to name one that is there wants CREATE too.
+        if step.purpose is not Purpose.RUN and not (look.exists or look.log_exists):
+            return
+        create = () if look.log_exists else (log.create_sql(look.table.qualified_log),)
+        write_aside(self._means.engine, look, settings, (*create, sql))
 
     def _go_on(self, run: Course, moved: HistoryMoved, history: Expectation) -> Look:
         """Look again, and let the run go on from what is there now.
@@ -216,15 +218,24 @@ class Execution:
         if compared(look) == compared(history.expected()):
             raise moved.otherwise or _unexplained(look)
         run.replan(look)
-        if run.plan.direction is Direction.UP and run.plan.steps:
+        purpose = run.plan.purpose
+        if run.plan.direction is Direction.UP and run.plan.steps and purpose is not Purpose.REPAIR:
             conflict = planning.conflicts(
                 self._means.versions.infos(),
                 look.applied,
-                allow_out_of_order=self._means.allow_out_of_order,
+                allow_out_of_order=self._means.allow_out_of_order or purpose is Purpose.BASELINE,
                 up_to=max(int(step.version) for step in run.plan.steps),
             )
             if conflict:
                 raise conflict
+        if run.plan.purpose is Purpose.REPAIR and run.plan.steps:
+            (step,) = run.plan.steps
+            row = next((one for one in look.applied if one.version == step.version), None)
+            if row is None or row.checksum != step.expected:
+                raise HistoryConflict(
+                    f"{step.label} was changed in the history by another run meanwhile",
+                    remedy="look at `neuron-schema status` and run again",
+                )
         return look
 
     def _preflight(self, run: Course, look: Look) -> None:

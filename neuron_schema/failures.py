@@ -155,8 +155,8 @@ def step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSche
         error: NeuronSchemaError = TransactionEnded(
             _message(failed.error, step, sql),
             where=step.path,
-            remedy="what came before that statement is committed, and the version counts as "
-            "applied: look at the database, then take the statement out",
+            remedy="take the statement out (RESET ALL is one as well); look with "
+            "`neuron-schema status` whether what came before it is committed",
         )
     else:
         error = _step_error(failed, step, sql)

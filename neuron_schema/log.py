@@ -99,9 +99,12 @@ def author(application: str) -> Author:
 
 @functools.cache
 def _tool_version() -> str:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return version("neuron-schema")
+    try:
+        return version("neuron-schema")
+    except PackageNotFoundError:  # the sources alone, without an installation
+        return "unknown"
 
 
 def entry_sql(

@@ -189,7 +189,7 @@ def _twins(run: Run, facts: ServerFacts) -> str:
 
 def _tables(run: Run, facts: ServerFacts) -> str:
     """Return SQL for the first user tables, where there is no history table."""
-    schemas = array(run.schemas) if run.schemas else _first_of(array(run.path(facts)))
+    schemas = array(run.schemas) if run.schemas else first_of(array(run.path(facts)))
     source = user_tables_sql(run.table, schemas)
     return _list("t.schema, t.name", f"({source}) t WHERE NOT EXISTS (SELECT FROM history)")
 
@@ -276,10 +276,10 @@ def managed_sql(table: HistoryTable, schemas: Sequence[str], search_path: str | 
     if search_path is None:
         return user_tables_sql(table, "ARRAY[pg_catalog.current_schema()]")
     path = array(name for name in names_of_path(search_path) or () if name)
-    return user_tables_sql(table, _first_of(path))
+    return user_tables_sql(table, first_of(path))
 
 
-def _first_of(path: str) -> str:
+def first_of(path: str) -> str:
     """Return SQL for an array of the first schema of a path that is there."""
     return (
         "ARRAY(SELECT n.nspname FROM pg_catalog.pg_namespace n "

@@ -326,7 +326,11 @@ class Invocation:
 
     @contextlib.contextmanager
     def runner(
-        self, address: Address, *listeners: Listener, allow_non_empty: bool = False
+        self,
+        address: Address,
+        *listeners: Listener,
+        allow_non_empty: bool = False,
+        allow_out_of_order: bool = False,
     ) -> Iterator[MigrationRunner]:
         """Yield a runner on an engine of its own, which is disposed of afterwards."""
         from neuron_schema.cli.connecting import engine_for
@@ -356,6 +360,7 @@ class Invocation:
                 deadline=settings.deadline,
                 log=settings.log,
                 allow_non_empty=allow_non_empty,
+                allow_out_of_order=allow_out_of_order,
                 schemas=settings.schemas,
                 direct_engine=engines[1],
                 listeners=listeners,

@@ -26,6 +26,7 @@ def show_modified(call: Invocation, address: Address, look: Look) -> None:
     another text than the applied one, nothing is shown of it.
     """
     from neuron_schema import planning
+    from neuron_schema.errors import PrivilegeMissing
     from neuron_schema.model import Status
 
     infos = call.versions.infos()
@@ -36,11 +37,15 @@ def show_modified(call: Invocation, address: Address, look: Look) -> None:
     }
     if not modified or not look.log_exists:
         return
-    known = call.recorded(address, look, [line.version for line in modified.values()])
+    try:
+        known = call.recorded(address, look, [line.version for line in modified.values()])
+    except PrivilegeMissing:
+        # Who may read the history need not be let read the log.
+        return
     then = {one.number: one for one in known if one.checksum == modified[one.number].checksum}
     now = call.versions.migrations([info for info in infos if info.number in then])
-    texts = {one.label: list(_difference(then[one.number], one)) for one in now}
-    call.put(diffs=[{"version": label, "diff": "\n".join(text)} for label, text in texts.items()])
+    texts = {one.version: list(_difference(then[one.number], one)) for one in now}
+    call.put(diffs=[{"version": each, "diff": "\n".join(text)} for each, text in texts.items()])
     if not call.as_json:
         for text in texts.values():
             for line in text:

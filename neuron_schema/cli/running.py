@@ -87,7 +87,15 @@ def up(
             print_plan(call, address, look, Direction.UP, **wanted)
             return
         plan = call.plan(address, look, Direction.UP, **wanted)
-        run_plan(call, address, plan, look, verbose=verbose, allow_non_empty=allow_non_empty)
+        run_plan(
+            call,
+            address,
+            plan,
+            look,
+            verbose=verbose,
+            allow_non_empty=allow_non_empty,
+            allow_out_of_order=allow_out_of_order,
+        )
 
 
 def _started(
@@ -247,6 +255,7 @@ def run_plan(
     *,
     verbose: bool = False,
     allow_non_empty: bool = False,
+    allow_out_of_order: bool = False,
 ) -> None:
     """Run a plan, and report its steps however it ends."""
     from neuron_schema.errors import NeuronSchemaError
@@ -263,7 +272,12 @@ def run_plan(
     try:
         with (
             progress,
-            call.runner(address, progress, allow_non_empty=allow_non_empty) as runner,
+            call.runner(
+                address,
+                progress,
+                allow_non_empty=allow_non_empty,
+                allow_out_of_order=allow_out_of_order,
+            ) as runner,
         ):
             report = runner.run(plan, look)
     except NeuronSchemaError as error:
@@ -306,6 +320,7 @@ def _nothing_to_do(plan: Plan, look: Look) -> str:
 
 def _interrupted(call: Invocation, address: Address, progress: Progress) -> tuple[Outcome, str]:
     """Return how an interrupted run's step ended, as the database itself tells it."""
+    from neuron_schema.course import is_done
     from neuron_schema.errors import NeuronSchemaError
     from neuron_schema.model import Direction, Outcome
 
@@ -314,16 +329,15 @@ def _interrupted(call: Invocation, address: Address, progress: Progress) -> tupl
         place = "between two versions" if progress.done else "before anything was run"
         return Outcome.FAILED, f"interrupted {place}"
     try:
-        rows = {row.number for row in call.look(address, patience_s=5.0).applied}
+        rows = call.look(address, patience_s=5.0).applied
     except NeuronSchemaError:
         text = f"interrupted in {step.label}; the server does not say how it ended"
         return Outcome.FAILED, text
     up = step.direction is Direction.UP
-    if (int(step.version) in rows) is up:
-        outcome = Outcome.APPLIED if up else Outcome.ROLLED_BACK
-        return outcome, f"interrupted; {step.label} was committed just before"
+    if is_done(step, rows):
+        return step.outcome, f"interrupted; {step.label} was committed just before"
     if not step.transactional:
         text = f"interrupted in {step.label}, which commits on its own; the next run completes it"
         return Outcome.FAILED, text
-    undone = "was rolled back" if up else "stays applied"
+    undone = "was rolled back" if up and step.runs else "is as it was"
     return Outcome.FAILED, f"interrupted in {step.label} ({step.direction.value}); it {undone}"

@@ -197,13 +197,16 @@ def start_from_snapshot(call: Invocation, address: Address, look: Look, to: str 
 
     from neuron_schema import log
     from neuron_schema.cli.connecting import engine_for
+    from neuron_schema.preflight_sql import schemas_of_path
     from neuron_schema.schemafile.start import beginning, refuse_database, start, steps_of
     from neuron_schema.step_context import step_watch
     from neuron_schema.steps import HistoryMoved
 
     found = beginning(call.versions.directory, call.versions.infos(), to=to)
     with engine_for(address) as engine:
-        refuse_database(engine, look, found.file)
+        settings = call.session_settings(look)
+        path = schemas_of_path(settings.search_path, settings.role or look.facts.user)
+        refuse_database(engine, look, found.file, path)
         if not found.infos:
             return look
         if found.file.server != look.facts.version_num // 10000:

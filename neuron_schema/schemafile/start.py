@@ -10,8 +10,10 @@ from neuron_schema.connections import Script, read_through
 from neuron_schema.errors import SnapshotUnusable, TargetError
 from neuron_schema.history import create_sql, record_all_sql
 from neuron_schema.locking import OPEN_BODY, RESTORE_ROLE_BODY, STILL_OPEN_BODY, Place
+from neuron_schema.lookup import array
 from neuron_schema.model import Direction, Purpose, Statement, Step
 from neuron_schema.planning import target_number
+from neuron_schema.preflight_sql import first_of
 from neuron_schema.quoting import do_block, literal
 from neuron_schema.schemafile.checksums import FILE, SCHEMA_FILE, Checksums, digest, parse
 from neuron_schema.schemafile.text import SchemaFile
@@ -125,8 +127,14 @@ def _inside(listed: Checksums, infos: Sequence[VersionInfo], path: Path) -> tupl
     return inside
 
 
-def refuse_database(engine: Engine, look: Look, file: SchemaFile) -> None:
+def refuse_database(engine: Engine, look: Look, file: SchemaFile, path: Sequence[str] = ()) -> None:
     """Refuse a database that cannot start from a file.
+
+    Args:
+        engine: The database's.
+        look: A look at it.
+        file: What it is to start from.
+        path: The schemas in which a step looks for a name; () for the session's own.
 
     Raises:
         SnapshotUnusable: it has a history or objects, or other names would be meant.
@@ -137,7 +145,12 @@ def refuse_database(engine: Engine, look: Look, file: SchemaFile) -> None:
             f"the database is not empty: {newest.version}_{newest.name} is applied",
             remedy="neuron-schema up (without --from-snapshot)",
         )
-    rows = read_through(engine, lambda fetch, _pid: fetch(_strangers_sql(look)), "the catalog")
+    home = look.facts.current_schema
+    if path:
+        sql = f"SELECT ({first_of(array(path))})[1]::pg_catalog.text"
+        home = read_through(engine, lambda fetch, _pid: fetch(sql), "the catalog")[0][0]
+    strangers = _strangers_sql(look, home)
+    rows = read_through(engine, lambda fetch, _pid: fetch(strangers), "the catalog")
     if rows:
         names = ", ".join(f"{kind} {name}" for kind, name in rows[:_SHOWN])
         more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
@@ -146,18 +159,18 @@ def refuse_database(engine: Engine, look: Look, file: SchemaFile) -> None:
             remedy="start with an empty database, or run `neuron-schema up` without "
             "--from-snapshot",
         )
-    if file.schema != look.facts.current_schema:
+    if file.schema != home:
         raise SnapshotUnusable(
             f"names without a schema are in {file.schema} in {SCHEMA_FILE}; here they would be in "
-            f"{look.facts.current_schema}",
+            f"{home}",
             remedy="let search_path be the same, or run `neuron-schema up` without --from-snapshot",
         )
 
 
-def _strangers_sql(look: Look) -> str:
+def _strangers_sql(look: Look, home: str | None) -> str:
     """Return a query for what a version could have made: kind and name."""
     own = f"({literal(look.table.name)}, {literal(look.table.log_name)})"
-    kept = f"('public', {literal(look.table.schema or 'public')})"
+    kept = f"('public', {literal(look.table.schema or 'public')}, {literal(home or 'public')})"
     user = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
     member = (
         "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.deptype = 'e' AND d.objid = x.oid "

@@ -60,8 +60,28 @@ def test_a_modified_version_shows_what_was_altered(cli: Command, versions: Path)
         assert "\n-CREATE TABLE b (id int);\n+CREATE TABLE b (id bigint);\n" in shown
     refused = cli.quick("up", "--json", code=4)
     [diff] = refused.json["diffs"]
-    assert diff["version"] == "002_b"
+    assert diff["version"] == "002"
     assert "+CREATE TABLE b (id bigint);" in diff["diff"]
+
+
+def test_who_may_not_read_the_log_is_still_told_of_the_conflict(
+    cli: Command, versions: Path, connection: psycopg.Connection
+) -> None:
+    """Status works for a role that may read the history alone."""
+    cli.quick("up")
+    write_version(versions, "002_b", up=["SELECT 1"])
+    role = f"reader_{connection.info.dbname}"
+    connection.execute(
+        f'CREATE ROLE "{role}"; GRANT SELECT ON neuron_migrations TO "{role}"'.encode()
+    )
+    try:
+        address = cli.environment["DATABASE_URL"]
+        mark = "&" if "?" in address else "?"
+        reader = f"{address}{mark}options=-c%20role%3D{role}"
+        assert "modified" in cli.quick("status", "--database-url", reader).out
+        assert "error[NS400]" in cli.quick("up", "--database-url", reader, code=4).err
+    finally:
+        connection.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"'.encode())
 
 
 def test_a_modified_version_is_repaired_as_the_error_says(cli: Command, versions: Path) -> None:

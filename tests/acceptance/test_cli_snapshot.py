@@ -352,6 +352,27 @@ def test_another_current_schema_is_refused(
     assert "names without a schema are in public" in result.err
 
 
+def test_the_search_path_of_the_settings_counts(
+    cli: Command, versions: Path, connection: psycopg.Connection, shadow: list[str]
+) -> None:
+    """It is what steps are set to, whatever the session has."""
+    cli.quick("snapshot", *shadow)
+    connection.execute("CREATE SCHEMA tenant")
+    (cli.directory / "pyproject.toml").write_text(
+        '[tool.neuron_schema]\nsearch_path = "tenant"\nhistory_schema = "tenant"\n'
+    )
+    refused = cli.quick("up", "--from-snapshot", code=9).err
+    assert "names without a schema are in public in schema.sql; here they would be in tenant" in (
+        refused
+    )
+    cli.quick("snapshot", *shadow)
+    cli.quick("up", "--from-snapshot")
+    found = connection.execute(
+        "SELECT DISTINCT schemaname FROM pg_tables WHERE schemaname IN ('public', 'tenant')"
+    ).fetchall()
+    assert found == [("tenant",)]
+
+
 def test_a_failing_file_leaves_nothing_behind(
     cli: Command, versions: Path, connection: psycopg.Connection, shadow: list[str]
 ) -> None:

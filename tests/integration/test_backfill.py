@@ -476,6 +476,25 @@ def test_another_change_begins_anew(
     assert attempts(observer) == {1, 2}
 
 
+def test_a_column_that_was_made_anew_is_filled_anew(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """What an interrupted attempt wrote went with the column, and the user is told."""
+    create_items(observer, 100)
+    observer.execute("ALTER TABLE items ADD CONSTRAINT no CHECK (b <> 'a50')")
+    path = write_backfill(tmp_path, PLAIN)
+    with pytest.raises(StatementFailed):
+        MigrationRunner(engine, path, allow_non_empty=True).up()
+    observer.execute("ALTER TABLE items DROP COLUMN b; ALTER TABLE items ADD COLUMN b text")
+    events: list[Event] = []
+    MigrationRunner(engine, path, listeners=[events.append], allow_non_empty=True).up()
+    assert scalar(observer, LEFT) == 0
+    assert attempts(observer) == {1, 2}
+    told = [one.text for one in events if isinstance(one, StepNoted) and one.warning]
+    assert len(told) == 1
+    assert "begins anew" in told[0]
+
+
 def test_a_table_that_was_made_anew_is_begun_anew(
     engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:

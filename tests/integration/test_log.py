@@ -14,11 +14,15 @@ from neuron_schema.errors import (
     HistoryConflict,
     HistoryTableMalformed,
     IrreversibleVersion,
+    NonEmptyDatabase,
     ObjectsMissing,
     PrivilegeMissing,
+    RunLockNotObtained,
     StatementFailed,
     TransactionEnded,
 )
+from neuron_schema.history import HistoryTable
+from neuron_schema.locking import run_lock_key
 from neuron_schema.model import Outcome, Statement
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
@@ -114,6 +118,42 @@ def test_a_failure_is_told_of_beside_what_was_rolled_back(
     again = MigrationRunner(engine, tmp_path)
     again.up()
     assert [entry.outcome for entry in again.get_history()] == ["failed", "applied"]
+
+
+def test_a_failure_is_told_of_by_a_role_that_may_create_nothing(
+    database: URL, engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """The log is there, and to write into it is all that is wanted."""
+    role = f"writer_{database.database}"
+    write_version(tmp_path, "001_a")
+    MigrationRunner(engine, tmp_path).up()
+    observer.execute(
+        f'CREATE ROLE "{role}"; REVOKE CREATE ON SCHEMA public FROM PUBLIC; '
+        f'GRANT ALL ON neuron_migrations TO "{role}"; '
+        f'GRANT INSERT ON neuron_migration_log TO "{role}"'
+    )
+    write_version(tmp_path, "002_b", up=["SELECT 1/0"])
+    try:
+        with pytest.raises(StatementFailed):
+            MigrationRunner(engine, tmp_path, role=role).up()
+        outcomes = [entry.outcome for entry in MigrationRunner(engine, tmp_path).get_history()]
+        assert outcomes == ["applied", "failed"]
+    finally:
+        observer.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')
+
+
+def test_a_baseline_that_fails_lets_nobody_in(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """The log is proof that an ``up`` was let in; so a failed baseline makes none."""
+    observer.execute("CREATE TABLE a (x int)")
+    write_version(tmp_path, "001_a", up=["CREATE TABLE a (x int)"])
+    observer.execute(f"SELECT pg_advisory_lock({run_lock_key(HistoryTable(schema='public'))})")
+    with pytest.raises(RunLockNotObtained):
+        MigrationRunner(engine, tmp_path, wait_lock=0).baseline("1")
+    observer.execute("SELECT pg_advisory_unlock_all()")
+    with pytest.raises(NonEmptyDatabase):
+        MigrationRunner(engine, tmp_path).up()
 
 
 def test_without_a_log_nothing_of_it_is_made(
@@ -301,6 +341,33 @@ def test_a_repair_gives_way_to_another_change_of_the_history(
     with pytest.raises(HistoryConflict):
         runner.repair("1", expected=recorded)
     assert scalar(observer, "SELECT checksum FROM neuron_migrations") == "f" * 64
+
+
+def test_a_repair_lets_another_one_pass(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """What another run repairs meanwhile is another version's affair; a new name counts too."""
+    write_version(tmp_path, "001_a")
+    path = write_version(tmp_path, "002_b")
+    MigrationRunner(engine, tmp_path).up()
+    recorded = scalar(observer, "SELECT checksum FROM neuron_migrations WHERE version = '002'")
+    write_version(tmp_path, "001_a", up=["SELECT 2"])
+    path.rename(tmp_path / "002_renamed.py")
+    meddled = False
+
+    def listen(_event: object) -> None:
+        nonlocal meddled
+        if not meddled:
+            meddled = True
+            observer.execute(
+                "UPDATE neuron_migrations SET checksum = repeat('e', 64) WHERE version = '001'"
+            )
+
+    runner = MigrationRunner(engine, tmp_path, listeners=[listen])
+    [step] = runner.repair("2", expected=recorded).steps
+    assert step.outcome is Outcome.REPAIRED
+    names = observer.execute("SELECT name FROM neuron_migrations ORDER BY version").fetchall()
+    assert names == [("a",), ("renamed",)]
 
 
 def test_a_baseline_marks_versions_without_running_them(
