@@ -339,5 +339,5 @@ def _interrupted(call: Invocation, address: Address, progress: Progress) -> tupl
     if not step.transactional:
         text = f"interrupted in {step.label}, which commits on its own; the next run completes it"
         return Outcome.FAILED, text
-    undone = "was rolled back" if up and step.runs else "is as it was"
+    undone = ("was rolled back" if step.runs else "is as it was") if up else "stays applied"
     return Outcome.FAILED, f"interrupted in {step.label} ({step.direction.value}); it {undone}"
