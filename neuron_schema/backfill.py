@@ -20,6 +20,7 @@ from neuron_schema.backfill_log import (
     known,
     position_sql,
     resumed,
+    written_otherwise,
 )
 from neuron_schema.backfill_pace import lagging, next_size
 from neuron_schema.backfill_sql import (
@@ -224,6 +225,14 @@ class Worker:
         self._same = {"table": oid, "key": list(self.spec.key), "columns": numbers}
         rows = self.fetch(position_sql(self.log, self.step))
         self.position = resumed(rows, self.step, self._same)
+        others = written_otherwise(rows, self.step, self._same)
+        if others and self.spec.where is None and self.spec.rows is None:
+            raise self.refuse(
+                f"{others} batches were written by another text of this version, and without "
+                "`where` nobody can tell their rows from those that are left",
+                "add a `where` that holds for the rows still to be changed alone, or put the text "
+                "back; under a new version number it begins with all rows",
+            )
         if self.position.n == 0:
             self.position = replace(self.position, inserted=inserted)
             if rows and not rows[0][4]:

@@ -94,6 +94,23 @@ def resumed(rows: Sequence[Sequence[Any]], step: Step, same: Mapping[str, object
     return advanced(Position(attempt=attempt, n=n - 1), told)
 
 
+def written_otherwise(rows: Sequence[Sequence[Any]], step: Step, same: Mapping[str, object]) -> int:
+    """Return how many batches an attempt wrote that is open, of the same columns, by another text.
+
+    Args:
+        rows: What ``position_sql`` answered.
+        step: The backfill.
+        same: As for ``resumed``.
+    """
+    if not rows:
+        return 0
+    _, n, checksum, text, over = rows[0]
+    told = json.loads(text)
+    if over or checksum == step.checksum or any(told.get(key) != same[key] for key in same):
+        return 0
+    return int(n)
+
+
 def known(position: Position) -> dict[str, object]:
     """Return what a batch tells of itself before it is written; the rest is counted by it."""
     return {

@@ -162,7 +162,7 @@ class OperationUnfinished(NeuronSchemaError):
 
 
 class TransactionEnded(NeuronSchemaError):
-    """A statement ended its version's transaction, or took away the mark that tells."""
+    """A statement ended its version's transaction, so that a part of it may be committed."""
 
     code = "NS104"
 

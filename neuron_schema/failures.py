@@ -155,8 +155,8 @@ def step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSche
         error: NeuronSchemaError = TransactionEnded(
             _message(failed.error, step, sql),
             where=step.path,
-            remedy="take the statement out (RESET ALL is one as well); look with "
-            "`neuron-schema status` whether what came before it is committed",
+            remedy="look with `neuron-schema status` whether what came before that statement is "
+            "committed, and take it out",
         )
     else:
         error = _step_error(failed, step, sql)

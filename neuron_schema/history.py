@@ -19,7 +19,7 @@ from neuron_schema.errors import (
 )
 from neuron_schema.log import SHAPE as LOG_SHAPE
 from neuron_schema.model import AppliedRow, Direction, Purpose, ServerFacts
-from neuron_schema.quoting import do_block, identifier, literal
+from neuron_schema.quoting import MAX_IDENTIFIER_BYTES, do_block, identifier, literal
 
 if TYPE_CHECKING:
     from neuron_schema.model import Step
@@ -31,6 +31,8 @@ OLDEST_SERVER = 140000
 
 HISTORY_MOVED = "neuron_schema_history"
 """The constraint name under which the server tells that the history is not the plan's."""
+
+_LOG_SUFFIX = "_log"
 
 _COLUMNS = (
     "version:character varying(10),name:character varying(255),"
@@ -58,7 +60,11 @@ class HistoryTable:
     @property
     def log_name(self) -> str:
         """The name of the log beside it."""
-        return "neuron_migration_log" if self.name == "neuron_migrations" else f"{self.name}_log"
+        if self.name == "neuron_migrations":
+            return "neuron_migration_log"
+        # A name may have 63 bytes; PostgreSQL itself cuts those that it makes in the same way.
+        kept = self.name.encode()[: MAX_IDENTIFIER_BYTES - len(_LOG_SUFFIX)].decode(errors="ignore")
+        return kept + _LOG_SUFFIX
 
     @property
     def qualified_log(self) -> str:
@@ -198,13 +204,17 @@ def _exists(
 
 
 def _log_exists(located: HistoryTable, *, relkind: str | None, columns: str | None) -> bool:
-    """Return whether the log is there, and refuse what only looks like it."""
+    """Return whether the log is there, and refuse what only looks like it.
+
+    Columns at its end may be a later release's, beside which this one goes on.
+    """
     if relkind is None:
         return False
-    if relkind not in ("r", "p") or columns != LOG_SHAPE:
+    ours = columns == LOG_SHAPE or (columns or "").startswith(f"{LOG_SHAPE},")
+    if relkind not in ("r", "p") or not ours:
         raise HistoryTableMalformed(
             f"{located.schema}.{located.log_name} is no log of neuron-schema"
-            + (f": its columns are {columns}" if columns != LOG_SHAPE else ""),
+            + (f": its columns are {columns}" if not ours else ""),
             remedy="rename it, or set history_table in [tool.neuron_schema] to another name",
         )
     return True

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from neuron_schema.quoting import literal
+from neuron_schema.settings import SESSION_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,12 +57,6 @@ RESTORE_ROLE_BODY = (
 _FIRST_DELAY_S = 0.05
 _LONGEST_DELAY_S = 2.0
 _TRANSACTION_TIMEOUT_SINCE = 170000
-_LIMITS = (
-    "lock_timeout",
-    "statement_timeout",
-    "idle_in_transaction_session_timeout",
-    "transaction_timeout",
-)
 # While a statement waits for a lock, everybody who comes later waits for it: at first a short
 # wait will do, because most locks are held for moments.
 _LOCK_TIMEOUT_RAMP_S = (0.2, 0.5)
@@ -121,7 +116,9 @@ class SessionSettings:
             {} if step.backfill is None else {"lock_timeout": _BATCH_LOCK_TIMEOUT_S}
         )
         limits |= {
-            name: int(own.pop(name).removesuffix("ms")) / 1000 for name in _LIMITS if name in own
+            name: int(own.pop(name).removesuffix("ms")) / 1000
+            for name in SESSION_LIMITS
+            if name in own
         }
         return replace(self, **limits, own=tuple(own.items()))
 

@@ -150,13 +150,12 @@ def _exchanged(
             libpq.send_query_params(sql.encode(encoding), None)
         libpq.pipeline_sync()
         _receive(libpq, answers, encoding)
-    except Exception:
-        raise
-    except BaseException:
-        # An interrupt. The history is looked at next, so this has to have ended one way or other.
-        with contextlib.suppress(psycopg.Error):
-            raw.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
-            _receive(libpq, [], encoding)
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            # An interrupt. The history is looked at next, so this has to have ended either way.
+            with contextlib.suppress(psycopg.Error):
+                raw.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
+                _receive(libpq, [], encoding)
         raise
     libpq.exit_pipeline_mode()
 

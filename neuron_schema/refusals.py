@@ -10,7 +10,13 @@ from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.expression import ClauseElement, SelectBase, UpdateBase
 from sqlalchemy.types import TypeEngine
 
-from neuron_schema.canonical import canonical, commits_on_its_own, copies_stream, ends_transaction
+from neuron_schema.canonical import (
+    canonical,
+    commits_on_its_own,
+    copies_stream,
+    ends_transaction,
+    leading_words,
+)
 from neuron_schema.compile_error import CompileError
 from neuron_schema.ops.sql import Irreversible
 
@@ -108,6 +114,11 @@ def refuse_statement(sql: str) -> None:
         raise CompileError(
             f"{kind} cannot run inside a transaction",
             remedy or "run it by hand: a version cannot hold it",
+        )
+    if leading_words(sql, 2) == ("RESET", "ALL"):
+        raise CompileError(
+            "RESET ALL takes back what the run itself has set for this transaction",
+            "reset the one setting that is meant: RESET work_mem",
         )
     if copies_stream(sql):
         raise CompileError(

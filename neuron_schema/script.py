@@ -13,6 +13,7 @@ from neuron_schema.backfill_script import backfill_comments, backfill_lines
 from neuron_schema.history import create_sql, record_sql
 from neuron_schema.model import Direction, ended
 from neuron_schema.quoting import identifier, literal, names_of_path
+from neuron_schema.settings import SESSION_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from neuron_schema.model import Plan, Step
 
 # Without transaction_timeout, which a script for PostgreSQL 16 cannot set.
-LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+LIMITS = tuple(name for name in SESSION_LIMITS if name != "transaction_timeout")
 
 
 def psql_script(

@@ -142,13 +142,15 @@ _HOW_TO_GIVE_AN_ADDRESS = (
     "[tool.neuron_schema] for the embedded server"
 )
 _TEXT = ("database", "direct_url", "versions", "history_table", "history_schema", "search_path")
-_LIMITS = (
+SESSION_LIMITS = (
     "lock_timeout",
     "statement_timeout",
     "idle_in_transaction_session_timeout",
     "transaction_timeout",
-    "operation_timeout",
 )
+"""PostgreSQL's own timeouts that the settings and a version may set, in whole milliseconds."""
+
+_LIMITS = (*SESSION_LIMITS, "operation_timeout")
 _WAITS = ("wait_lock", "deadline")
 _SWITCHES = ("protected", "log")
 _LISTS = ("schemas", "ignore")
@@ -244,6 +246,18 @@ def seconds(value: object) -> float:
     raise ValueError(f"{value!r} is no duration")
 
 
+def timeout(value: object) -> float:
+    """Return a duration that PostgreSQL can count, in seconds; 0 for no limit.
+
+    Raises:
+        ValueError: it is none, or none that fits.
+    """
+    duration = seconds(value)
+    if 0 < duration < _SHORTEST_S or duration > _LONGEST_S:
+        raise ValueError("PostgreSQL counts it in whole milliseconds, up to 2147483647")
+    return duration
+
+
 def _checked(table: dict[str, Any], file: Path | None, *below: str) -> dict[str, Any]:
     """Return a table below ``[tool.neuron_schema]`` with values of the right kinds."""
     header = ".".join((*HEADER, *below))
@@ -288,12 +302,9 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
 def _duration(key: str, value: Any) -> tuple[Any, str | None]:
     """Return the value of a key that holds a duration, and what is wrong with it."""
     try:
-        value = seconds(value)
+        return (timeout if key in _LIMITS else seconds)(value), None
     except ValueError as error:
         return value, str(error)
-    if (0 < value < _SHORTEST_S or value > _LONGEST_S) and key in _LIMITS:
-        return value, "PostgreSQL counts it in whole milliseconds, up to 2147483647"
-    return value, None
 
 
 def _listed(key: str, value: Any) -> tuple[Any, str | None, str]:

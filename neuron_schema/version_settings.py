@@ -11,14 +11,8 @@ import re
 from collections.abc import Mapping
 
 from neuron_schema.compile_error import CompileError
-from neuron_schema.settings import seconds, suggest
+from neuron_schema.settings import SESSION_LIMITS, suggest, timeout
 
-TIMEOUTS = (
-    "idle_in_transaction_session_timeout",
-    "lock_timeout",
-    "statement_timeout",
-    "transaction_timeout",
-)
 _MEMORY = ("maintenance_work_mem", "temp_buffers", "work_mem")
 _NUMBERS = (
     "effective_io_concurrency",
@@ -28,10 +22,9 @@ _NUMBERS = (
     "vacuum_cost_limit",
 )
 _DELAYS = ("vacuum_cost_delay",)
-KNOWN = tuple(sorted((*TIMEOUTS, *_MEMORY, *_NUMBERS, *_DELAYS)))
+KNOWN = tuple(sorted((*SESSION_LIMITS, *_MEMORY, *_NUMBERS, *_DELAYS)))
 
 _SIZE = re.compile(r"[1-9][0-9]*(kB|MB|GB|TB)")
-_LONGEST_S = 2**31 / 1000 - 1
 
 
 def checked(declared: object, *, alone: bool) -> tuple[tuple[str, str], ...]:
@@ -58,7 +51,7 @@ def _name(name: object, *, alone: bool) -> str:
             f"{name!r} cannot be set by a version",
             suggest(str(name), KNOWN) or f"what can be: {', '.join(KNOWN)}",
         )
-    if alone and name in TIMEOUTS:
+    if alone and name in SESSION_LIMITS:
         raise CompileError(
             f"{name} has no place beside an operation that commits on its own: a limit there "
             "would leave it half-done",
@@ -68,7 +61,7 @@ def _name(name: object, *, alone: bool) -> str:
 
 
 def _value(name: str, value: object) -> str:
-    if name in TIMEOUTS or name in _DELAYS:
+    if name in SESSION_LIMITS or name in _DELAYS:
         return _duration(name, value)
     if name in _MEMORY:
         if isinstance(value, str) and _SIZE.fullmatch(value):
@@ -81,12 +74,8 @@ def _value(name: str, value: object) -> str:
 
 def _duration(name: str, value: object) -> str:
     try:
-        duration = seconds(value)
+        return f"{round(timeout(value) * 1000)}ms"
     except ValueError as error:
-        raise CompileError(f"{name}: {error}", 'write seconds such as 5, or "500ms"') from None
-    if duration > _LONGEST_S or 0 < duration < 0.001:  # noqa: PLR2004 - a millisecond
         raise CompileError(
-            f"{name}: PostgreSQL counts it in whole milliseconds, up to 2147483647",
-            "write 0 for no limit",
-        )
-    return f"{round(duration * 1000)}ms"
+            f"{name}: {error}", 'write seconds such as 5, or "500ms", or 0 for no limit'
+        ) from None

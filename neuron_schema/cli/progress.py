@@ -64,6 +64,7 @@ class Progress:
         self._pace = Pace()
         self._line_due = 0.0
         self._said = ""
+        self._warned: tuple[str, ...] = ()
 
     def __call__(self, event: Event) -> None:
         """Tell of an event."""
@@ -84,6 +85,7 @@ class Progress:
                 self.done.append(event.report)
                 self._end(event)
             case Warned():
+                self._warned += (event.sentence,)
                 self._beside(lambda: warn(event.sentence))
             case Noticed():
                 self._beside(lambda: quote(f"{event.step.label}: {event.severity}: ", event.text))
@@ -101,7 +103,11 @@ class Progress:
             for step in plan.steps
             if step.version not in known
         )
-        return Report(direction=plan.direction, steps=(*self.done, *rest))
+        return Report(
+            direction=plan.direction,
+            steps=(*self.done, *rest),
+            warnings=(*plan.warnings, *self._warned),
+        )
 
     def _tell_session(self, step: Step) -> None:
         if self._session is not None:

@@ -106,6 +106,11 @@ def plan(
                 f"{direction!r} is neither up nor down",
                 remedy="neuron-schema plan [up|down] [TARGET]",
             )
+        if from_history and direction == Direction.UP.value:
+            raise UsageError(
+                "--from-history is for the way down: what goes up comes from the files",
+                remedy="neuron-schema plan down --from-history",
+            )
         with call.database() as address:
             up = direction == Direction.UP.value
             print_plan(

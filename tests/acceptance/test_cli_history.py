@@ -107,6 +107,7 @@ def test_a_version_without_its_file_is_rolled_back_from_the_history(
     assert "--from-history" in refused
     shown = cli.quick("plan", "down", "--from-history")
     assert "DROP TABLE c;" in shown.out
+    assert "--from-history is for the way down" in cli.quick("plan", "--from-history", code=2).err
     assert "warning: 003_c is rolled back by the `down` that was recorded with it" in shown.err
     cli.quick("down", "--from-history", "--yes")
     assert tables(connection) == ["a", "b"]

@@ -462,15 +462,25 @@ def test_it_goes_on_where_it_failed(
     assert notes == [f"001_fill: goes on after {done} rows that are written"]
 
 
-def test_another_change_begins_anew(
+def test_another_change_begins_anew_where_its_condition_tells_the_rows(
     engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:
-    """What an unfinished attempt did was something else, as its checksum tells."""
+    """What an unfinished attempt did was something else; without a condition it is refused.
+
+    Rows would be written twice, by one text and by the other.
+    """
     create_items(observer, 100)
     observer.execute("ALTER TABLE items ADD CHECK (b <> 'a50')")
     with pytest.raises(StatementFailed):
         MigrationRunner(engine, write_backfill(tmp_path, PLAIN), allow_non_empty=True).up()
+    before = touches(observer)
     write_backfill(tmp_path, '[Backfill(items, {"b": "upper(a)"})]')
+    with pytest.raises(OperationUnfinished, match="written by another text") as caught:
+        MigrationRunner(engine, tmp_path, allow_non_empty=True).up()
+    assert "where" in (caught.value.remedy or "")
+    assert touches(observer) == before
+    condition = '[Backfill(items, {"b": "upper(a)"}, where="b IS DISTINCT FROM upper(a)")]'
+    write_backfill(tmp_path, condition)
     MigrationRunner(engine, tmp_path, allow_non_empty=True).up()
     assert scalar(observer, "SELECT count(*) FROM items WHERE b = upper(a)") == 100
     assert attempts(observer) == {1, 2}

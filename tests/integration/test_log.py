@@ -234,6 +234,29 @@ def test_what_only_looks_like_the_log_is_refused(
     assert applied(observer) == []
 
 
+def test_a_log_with_a_later_releases_columns_is_written_on(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """An older release still starts beside a newer one."""
+    write_version(tmp_path, "001_a")
+    MigrationRunner(engine, tmp_path).up()
+    observer.execute("ALTER TABLE neuron_migration_log ADD COLUMN later text DEFAULT 'x'")
+    write_version(tmp_path, "002_b")
+    runner = MigrationRunner(engine, tmp_path)
+    runner.up()
+    assert [entry.version for entry in runner.get_history()] == ["001", "002"]
+
+
+def test_a_history_table_of_the_longest_name_has_a_log(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Its name is cut as PostgreSQL cuts the names that it makes, between two letters."""
+    write_version(tmp_path, "001_a")
+    name = "ü" * 31 + "x"
+    MigrationRunner(engine, tmp_path, history_table=name).up()
+    assert scalar(observer, f'SELECT count(*) FROM "{"ü" * 29}_log"') == 1
+
+
 def test_a_transaction_that_ends_too_early_is_noticed(
     engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:
