@@ -28,6 +28,7 @@
     │   └── LockTimeout                         NS602
     ├── ServerUnavailable              exit 7   NS700
     │   ├── ConnectionFailed                    NS701
+    │   │   └── ConnectionsExhausted            NS711
     │   ├── PrivilegeMissing                    NS702
     │   ├── ExtensionMissing                    NS703
     │   ├── DriverUnsupported                   NS704
@@ -266,6 +267,12 @@ class ConnectionFailed(ServerUnavailable):
     """No connection, or it was lost and did not come back before the deadline."""
 
     code = "NS701"
+
+
+class ConnectionsExhausted(ConnectionFailed):
+    """The server, the database or the role has no connection left (53300)."""
+
+    code = "NS711"
 
 
 class PrivilegeMissing(ServerUnavailable):

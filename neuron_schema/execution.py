@@ -14,6 +14,7 @@ from neuron_schema.connections import ask_apart, look_through, server_identity
 from neuron_schema.course import Course, Expectation, compared
 from neuron_schema.errors import (
     ConnectionFailed,
+    ConnectionsExhausted,
     DirectAddressNeeded,
     HistoryConflict,
     LogNeeded,
@@ -72,8 +73,20 @@ class Means:
     listeners: tuple[Listener, ...]
 
     def look(self) -> Look:
-        """Look at the database, without writing."""
-        return look_through(self.engine, self.table)
+        """Look at the database, without writing; where no connection is free, one is waited for.
+
+        Raises:
+            ConnectionFailed: the server does not answer, or stays full.
+        """
+        deadline = Deadline(self.deadline_s)
+        while True:
+            try:
+                return look_through(self.engine, self.table)
+            except ConnectionsExhausted:
+                delay = deadline.delay()
+                if delay is None:
+                    raise
+                time.sleep(delay)
 
     def session_settings(self, look: Look) -> SessionSettings:
         """Return what the session of every step is set to."""
@@ -283,8 +296,17 @@ class Execution:
             search_path=self._means.session_settings(look).search_path,
             schemas=self._means.schemas,
             needs=needs(statement for step in plan.steps for statement in step.runs),
-            log=self._means.log,
+            write=_privilege(plan),
+            log=self._log_privileges(plan),
         )
+
+    def _log_privileges(self, plan: Plan) -> tuple[str, ...]:
+        """Return the rights on the log that a plan wants."""
+        if not self._means.log:
+            return ()
+        # A backfill reads there how far it came.
+        fills = any(step.backfill is not None for step in plan.steps)
+        return ("SELECT", "INSERT") if fills else ("INSERT",)
 
     def _check_log(self, plan: Plan) -> None:
         """Refuse, before anything runs, what cannot do without the log."""
@@ -316,6 +338,13 @@ class Execution:
                 "cannot run through a pooler in transaction mode",
                 remedy="give the server's own address with --direct-url (direct_engine=)",
             )
+
+
+def _privilege(plan: Plan) -> str:
+    """Return the privilege on the history table that a plan's entries want."""
+    if plan.purpose is Purpose.REPAIR:
+        return "UPDATE"
+    return "INSERT" if plan.direction is Direction.UP else "DELETE"
 
 
 def _unexplained(look: Look) -> HistoryConflict:

@@ -13,6 +13,7 @@ from psycopg import errors as pg
 
 from neuron_schema.errors import (
     ConnectionFailed,
+    ConnectionsExhausted,
     ExtensionMissing,
     LockTimeout,
     NeuronSchemaError,
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
     from neuron_schema.sessions import Session
 
 _EXCERPT = 200
+# The one exception to the rule above: libpq gives no SQLSTATE for a connection that was refused.
+# Where the server speaks another language than English, it is not waited for.
+_FULL = (
+    "too many clients already",
+    "too many connections for",
+    "connection slots are reserved",
+    "no more connections allowed",
+)
 
 
 class Cause(enum.Enum):
@@ -118,6 +127,12 @@ def connection_error(error: BaseException) -> ConnectionFailed | None:
         cause.sqlstate is None or _ends_session(cause)
     ):
         return None
+    if any(words in str(cause) for words in _FULL):
+        return ConnectionsExhausted(
+            f"cannot connect: {_one_line(cause)}",
+            remedy="run again when connections are free, or raise the limit: max_connections, or "
+            "CONNECTION LIMIT of the role or the database",
+        )
     return ConnectionFailed(
         f"cannot connect: {_one_line(cause)}",
         remedy="check that the server runs, and the address: host, port, database, user, password",

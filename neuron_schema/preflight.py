@@ -209,26 +209,27 @@ def _about_history(
             remedy="take that away from the table, or set history_table to another name",
         )
     role = answer["role"]
-    write = "INSERT" if run.up else "DELETE"
     missing = [
         word
-        for word, has in (("SELECT", history["select"]), (write, history["write"]))
+        for word, has in (("SELECT", history["select"]), (run.write, history["write"]))
         if has is False
     ]
     if missing:
         yield PrivilegeMissing(
             f"role {role['name']} may not {' and '.join(missing)} on {name}",
             remedy=grant(
-                f"SELECT, {write}",
+                f"SELECT, {run.write}",
                 qualified(run.table.schema or "", run.table.name),
                 role,
             ),
         )
-    if run.log and answer["log"] is False:
+    if answer["log"]:
         log = qualified(run.table.schema or "", run.table.log_name)
         yield PrivilegeMissing(
-            f"role {role['name']} may not INSERT into the log {run.table.log_name}",
-            remedy=grant("INSERT", log, role) + _WITHOUT_LOG,
+            f"role {role['name']} may not {' and '.join(answer['log'])} on the log "
+            f"{run.table.log_name}",
+            remedy=grant(", ".join(run.log), log, role)
+            + ("" if "SELECT" in run.log else _WITHOUT_LOG),
         )
     usage = {name: has for name, has, _ in answer["schemas"] or []}
     if usage.get(run.table.schema) is False:

@@ -48,7 +48,8 @@ class Run:
         search_path: What steps are set to.
         schemas: The managed ones; () for the one in which an unqualified name is made.
         needs: What the statements want.
-        log: Whether it writes the log.
+        write: The privilege that its entries in the history want.
+        log: Those that it wants on the log; () where it writes none.
     """
 
     up: bool
@@ -58,7 +59,8 @@ class Run:
     search_path: str
     schemas: tuple[str, ...]
     needs: Needs
-    log: bool = True
+    write: str = "INSERT"
+    log: tuple[str, ...] = ("INSERT",)
 
     def path(self, facts: ServerFacts) -> tuple[str, ...]:
         """Return the schemas in which a step looks for a name, in order."""
@@ -145,11 +147,10 @@ def _schemas(run: Run, facts: ServerFacts) -> str:
 
 
 def _history(run: Run) -> str:
-    write = "INSERT" if run.up else "DELETE"
     can_read = "has_any_column_privilege(a.oid, h.oid, 'SELECT')"
-    can_write = f"has_table_privilege(a.oid, h.oid, '{write}')"
-    if run.up:
-        can_write += " OR has_any_column_privilege(a.oid, h.oid, 'INSERT')"
+    can_write = f"has_table_privilege(a.oid, h.oid, '{run.write}')"
+    if run.write != "DELETE":
+        can_write += f" OR has_any_column_privilege(a.oid, h.oid, '{run.write}')"
     return f"""(SELECT pg_catalog.json_build_object(
   'relkind', h.relkind, 'persistence', h.relpersistence, 'row_security', h.relrowsecurity,
   'select', {can_read}, 'write', {can_write},
@@ -169,9 +170,11 @@ FROM history h, actor a)"""
 
 
 def _log(run: Run) -> str:
-    """Return SQL that tells whether the log may be written, null where it is not there."""
+    """Return SQL for the rights on the log that are missing, null where it is not there."""
     name, schema = literal(run.table.log_name), literal(run.table.schema or "")
-    return f"""(SELECT has_table_privilege(a.oid, c.oid, 'INSERT')
+    missing = f"""ARRAY(SELECT w.word FROM pg_catalog.unnest({array(run.log)}) w(word)
+    WHERE NOT has_table_privilege(a.oid, c.oid, w.word))"""
+    return f"""(SELECT pg_catalog.to_json({missing})
   FROM actor a, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relname = {name} AND n.nspname = {schema})"""
 

@@ -120,6 +120,13 @@ def refuse_statement(sql: str) -> None:
             "RESET ALL takes back what the run itself has set for this transaction",
             "reset the one setting that is meant: RESET work_mem",
         )
+    if leading_words(sql, 4)[-2:] == ("SESSION", "AUTHORIZATION") or (
+        leading_words(sql, 3)[-2:] == ("SESSION", "AUTHORIZATION")
+    ):
+        raise CompileError(
+            "another session authorization would write the history and the log, and stays",
+            "run it as another role: SET LOCAL ROLE name, or `role` in [tool.neuron_schema]",
+        )
     if copies_stream(sql):
         raise CompileError(
             "COPY from or to the client wants a stream of data, which a version has not",

@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from neuron_schema.errors import ConnectionFailed
+from neuron_schema.errors import ConnectionFailed, ConnectionsExhausted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,13 +28,6 @@ _SESSION = {
     "keepalives_count": "3",
     "connect_timeout": "10",
 }
-
-_FULL = (
-    "too many clients already",
-    "too many connections for",
-    "connection slots are reserved",
-    "no more connections allowed",
-)
 
 
 def look_at(
@@ -211,16 +204,11 @@ def _connect(address: Address, patience_s: float) -> Any:
             )
             # A connection's failure has no SQLSTATE; libpq can tell a server that is
             # starting up or shutting down (57P03) from one that is not there.
-            passing = _is_full(error) or _starting_up(conninfo)
+            passing = isinstance(failure, ConnectionsExhausted) or _starting_up(conninfo)
             delay = deadline.delay() if passing else None
             if delay is None:
                 raise failure from None
             time.sleep(delay)
-
-
-def _is_full(error: Exception) -> bool:
-    """Whether no connection is free (53300), as far as the words for it are English."""
-    return any(words in str(error) for words in _FULL)
 
 
 def _starting_up(conninfo: dict[str, Any]) -> bool:

@@ -369,7 +369,7 @@ def test_rights_on_the_log_are_looked_at(
     )
     write_version(tmp_path, "002_b", up=["CREATE TABLE b ()"], down=["DROP TABLE b"])
     error = refused(MigrationRunner(engine, tmp_path, role=role), PrivilegeMissing)
-    assert "may not INSERT into the log neuron_migration_log" in error.message
+    assert "may not INSERT on the log neuron_migration_log" in error.message
     assert "--no-log" in (error.remedy or "")
     MigrationRunner(engine, tmp_path, role=role, log=False).up()
     MigrationRunner(engine, tmp_path, role=role, log=False).down()
@@ -643,3 +643,44 @@ def test_a_disk_that_is_too_small_for_an_index_is_a_warning(
         warning == f"{place} has 1000 B free, and indexes are to be built on 360 kB of tables (p)"
     )
     assert warnings(started=1) == ()
+
+
+def test_a_backfill_wants_to_read_the_log(
+    engine: Engine, observer: psycopg.Connection, role: str, tmp_path: Path
+) -> None:
+    """It is told before anything runs, and not with the advice to do without the log."""
+    MigrationRunner(engine, version(tmp_path)).up()
+    observer.execute(
+        "CREATE TABLE b (id int PRIMARY KEY, x int); "
+        f'GRANT ALL ON b, neuron_migrations TO "{role}"; GRANT ALL ON SCHEMA public TO "{role}"; '
+        f'GRANT INSERT ON neuron_migration_log TO "{role}"'.encode()
+    )
+    (tmp_path / "002_fill.py").write_text(
+        "from sqlalchemy import Column, Integer, MetaData, Table\n"
+        "from neuron_schema.ops import Backfill\n"
+        "b = Table('b', MetaData(), Column('id', Integer, primary_key=True),"
+        " Column('x', Integer))\n"
+        "up = [Backfill(b, {'x': '1'})]\ndown = []\n"
+    )
+    error = refused(MigrationRunner(engine, tmp_path, role=role), PrivilegeMissing)
+    assert "may not SELECT on the log neuron_migration_log" in error.message
+    assert "--no-log" not in (error.remedy or "")
+    observer.execute((error.remedy or "").encode())
+    MigrationRunner(engine, tmp_path, role=role).up()
+
+
+def test_a_repair_wants_to_update_the_history(
+    engine: Engine, observer: psycopg.Connection, role: str, tmp_path: Path
+) -> None:
+    """It is told with the line that gives the right."""
+    MigrationRunner(engine, version(tmp_path)).up()
+    recorded = scalar(observer, "SELECT checksum FROM neuron_migrations")
+    write_version(tmp_path, "001_a", up=["CREATE TABLE a (other int)"], down=["DROP TABLE a"])
+    observer.execute(
+        f'GRANT SELECT, INSERT ON neuron_migrations, neuron_migration_log TO "{role}"; '
+        f'GRANT USAGE ON SCHEMA public TO "{role}"'.encode()
+    )
+    with pytest.raises(PrivilegeMissing, match="may not UPDATE on public") as no:
+        MigrationRunner(engine, tmp_path, role=role).repair("1", expected=recorded)
+    observer.execute((no.value.remedy or "").encode())
+    MigrationRunner(engine, tmp_path, role=role).repair("1", expected=recorded)

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from neuron_schema.errors import HistoryConflict, LockTimeout, RunLockNotObtained
 from neuron_schema.history import HistoryTable
 from neuron_schema.locking import operation_lock_key, run_lock_key
-from neuron_schema.model import Outcome, StepWaiting
+from neuron_schema.model import Outcome, StepEnded, StepWaiting
 from neuron_schema.runner import MigrationRunner
 from neuron_schema.sessions import holder_of
 from neuron_schema.step_waits import StepWaits
@@ -167,6 +167,31 @@ def test_versions_do_not_go_on_top_of_what_was_rolled_back_meanwhile(
     with pytest.raises(HistoryConflict, match="002 was rolled back by another run"):
         runner.run(*plan)
     assert applied(observer) == ["001"]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_what_a_run_goes_on_with_may_be_out_of_order_where_that_is_allowed(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path, *, allowed: bool
+) -> None:
+    """Another run applied a newer version meanwhile, and the option still holds."""
+    versions = write(tmp_path / "all", 3)
+    newer = write(tmp_path / "newer", 3)
+    (newer / "002_v.py").unlink()
+    met = False
+
+    def listen(told: Event) -> None:
+        nonlocal met
+        if isinstance(told, StepEnded) and not met:
+            met = True
+            MigrationRunner(create_engine(engine.url, poolclass=NullPool), newer).up()
+
+    runner = MigrationRunner(engine, versions, allow_out_of_order=allowed, listeners=[listen])
+    if allowed:
+        assert outcomes(runner.up("2")) == [Outcome.APPLIED, Outcome.APPLIED]
+    else:
+        with pytest.raises(HistoryConflict, match="002_v"):
+            runner.up("2")
+    assert applied(observer) == (["001", "002", "003"] if allowed else ["001", "003"])
 
 
 def test_a_rollback_stops_below_what_was_applied_meanwhile(

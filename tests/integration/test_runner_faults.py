@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
-from neuron_schema.errors import ConnectionFailed
+from neuron_schema.errors import ConnectionFailed, ConnectionsExhausted
 from neuron_schema.model import Outcome, StepStarted, StepWaiting
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
@@ -139,6 +140,43 @@ def test_a_connection_cut_at_any_message_is_recovered_from(
         cut_at += 1
     assert cut_at > 20
     assert confirmed > 0 or shape == "concurrently", "no COMMIT was lost"
+
+
+@pytest.mark.parametrize("deliver", [False, True], ids=["before", "after"])
+def test_a_repair_that_was_cut_is_whole_or_not_there(
+    database: URL, observer: psycopg.Connection, tmp_path: Path, *, deliver: bool
+) -> None:
+    """Whichever message is lost: the row and its entry in the log agree, and it was done once."""
+    write_version(tmp_path, "001_a", up=["SELECT 1"])
+    plain = create_engine(database, poolclass=NullPool)
+    MigrationRunner(plain, tmp_path).up()
+    cut_at = 1
+    while True:
+        recorded = scalar(observer, "SELECT checksum FROM neuron_migrations")
+        write_version(tmp_path, "001_a", up=[f"SELECT {1 + cut_at}"])
+        with Proxy(database, cut_at=cut_at, deliver=deliver) as proxy:
+            engine = create_engine(proxy.url, pool_size=1, max_overflow=0, use_native_hstore=False)
+            try:
+                [step] = (
+                    MigrationRunner(engine, tmp_path, deadline=60)
+                    .repair("1", expected=recorded)
+                    .steps
+                )
+                assert step.outcome is Outcome.REPAIRED
+            except ConnectionFailed:
+                # Only the first look gives up; nothing was begun.
+                MigrationRunner(plain, tmp_path).repair("1", expected=recorded)
+            finally:
+                engine.dispose()
+        assert [line.status.value for line in MigrationRunner(plain, tmp_path).get_status()] == [
+            "applied"
+        ]
+        logged = "SELECT count(*) FROM neuron_migration_log WHERE outcome = 'repaired'"
+        assert scalar(observer, logged) == cut_at
+        if not proxy.cut:
+            break
+        cut_at += 1
+    assert cut_at > 5
 
 
 RUN = """
@@ -269,6 +307,28 @@ def test_a_connection_that_died_in_the_pool_does_no_harm(
     runner.up()
     assert applied(observer) == ["001", "002"]
     engine.dispose()
+
+
+def test_the_library_waits_for_a_free_connection(
+    admin: psycopg.Connection, database: URL, tmp_path: Path
+) -> None:
+    """A full server is full for moments; when it stays so the deadline ends the look."""
+    role = f"{database.database}_single"
+    admin.execute(f'CREATE ROLE "{role}" LOGIN CONNECTION LIMIT 1'.encode())
+    write_version(tmp_path, "001_a", up=["SELECT 1"])
+    engine = create_engine(database.set(username=role), poolclass=NullPool)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with psycopg.connect(libpq(database.set(username=role))):
+                with pytest.raises(ConnectionsExhausted, match="too many connections for role"):
+                    MigrationRunner(engine, tmp_path, deadline=0.2).get_status()
+                waiting = pool.submit(MigrationRunner(engine, tmp_path, deadline=60).get_status)
+                with pytest.raises(TimeoutError):
+                    waiting.result(0.5)
+            lines = waiting.result(30)
+        assert [line.version for line in lines] == ["001"]
+    finally:
+        admin.execute(f'DROP ROLE "{role}"'.encode())
 
 
 def test_a_server_that_does_not_come_back_is_an_error(database: URL, tmp_path: Path) -> None:

@@ -132,6 +132,8 @@ def test_what_is_no_statement_is_refused_with_what_to_write(
         ("CREATE DATABASE d", "CREATE DATABASE", "by hand"),
         ("ALTER SYSTEM SET x = 1", "ALTER SYSTEM", "by hand"),
         ("CLUSTER", "CLUSTER", "CLUSTER table USING index"),
+        ("SET SESSION AUTHORIZATION x", "another session authorization", "SET LOCAL ROLE"),
+        ("set local session authorization x", "another session authorization", "SET LOCAL ROLE"),
         ("reset ALL", "RESET ALL takes back", "RESET work_mem"),
         ("COPY t FROM STDIN", "COPY", "insert(table)"),
         ("SELECT 1;\n  SELECT 'open", 'line 2, column 10: "\'open"', "PostgreSQL would refuse"),
