@@ -9,7 +9,7 @@ import typer
 
 from neuron_schema.cli.invocation import Invocation
 from neuron_schema.cli.options import Environment, Json, Shadow, Versions
-from neuron_schema.cli.output import note, say, warn
+from neuron_schema.cli.output import note, quote, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,7 +198,14 @@ def start_from_snapshot(call: Invocation, address: Address, look: Look, to: str 
     from neuron_schema import log
     from neuron_schema.cli.connecting import engine_for
     from neuron_schema.preflight_sql import schemas_of_path
-    from neuron_schema.schemafile.start import beginning, refuse_database, start, steps_of
+    from neuron_schema.schemafile.start import (
+        beginning,
+        loading,
+        look_before,
+        refuse_database,
+        start,
+        steps_of,
+    )
     from neuron_schema.step_context import step_watch
     from neuron_schema.steps import HistoryMoved
 
@@ -219,7 +226,16 @@ def start_from_snapshot(call: Invocation, address: Address, look: Look, to: str 
                 context = _context(
                     call, look, engine, author=author, watch=watch, steps=steps_of(migrations)
                 )
-                start(found, migrations, context)
+                step = loading(found, migrations[-1])
+                given = call.settings.history_schema is not None
+                for sentence in look_before(step, context, given_schema=given):
+                    warn(sentence)
+                try:
+                    start(found, migrations, context)
+                finally:
+                    context.notices.tell(
+                        lambda severity, text: quote(f"schema.sql: {severity}: ", text)
+                    )
             outcome = "loaded"
         except HistoryMoved as moved:
             after = call.look(address)

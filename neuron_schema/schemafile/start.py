@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuron_schema import log
-from neuron_schema.connections import Script, read_through
-from neuron_schema.errors import SnapshotUnusable, TargetError
+from neuron_schema.connections import Script, ask_apart, read_through
+from neuron_schema.errors import (
+    ConnectionFailed,
+    NeuronSchemaError,
+    SnapshotUnusable,
+    TargetError,
+)
 from neuron_schema.history import create_sql, record_all_sql
 from neuron_schema.locking import OPEN_BODY, RESTORE_ROLE_BODY, STILL_OPEN_BODY, Place
 from neuron_schema.lookup import array
 from neuron_schema.model import Direction, Purpose, Statement, Step
+from neuron_schema.objects import needs
 from neuron_schema.planning import target_number
-from neuron_schema.preflight_sql import first_of
+from neuron_schema.preflight import look_ahead
+from neuron_schema.preflight_sql import Run, first_of
 from neuron_schema.quoting import do_block, literal
 from neuron_schema.schemafile.checksums import FILE, SCHEMA_FILE, Checksums, digest, parse
 from neuron_schema.schemafile.text import SchemaFile
 from neuron_schema.schemafile.text import parse as parse_schema
 from neuron_schema.step_context import StepContext
-from neuron_schema.steps import run_step
+from neuron_schema.steps import run_step, write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
 
 _AGAIN = "`neuron-schema up` runs the versions; `neuron-schema snapshot` writes the file anew"
 _SHOWN = 5
+_PREFLIGHT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,10 +254,30 @@ def start(found: Beginning, migrations: Sequence[Migration], context: StartConte
 
     Raises:
         HistoryMoved: another run was faster; nothing was done.
-        NeuronSchemaError: it failed and left nothing behind.
+        NeuronSchemaError: it failed and left nothing behind but a row in the log.
     """
-    newest = migrations[-1]
-    step = Step(
+    step, began = loading(found, migrations[-1]), time.monotonic()
+    try:
+        run_step(step, context)
+    except NeuronSchemaError as error:
+        if context.author is not None and not isinstance(error, ConnectionFailed):
+            table = context.look.table.qualified_log
+            create = () if context.look.log_exists else (log.create_sql(table),)
+            told = log.failure_sql(
+                table,
+                step,
+                context.author,
+                duration_ms=(time.monotonic() - began) * 1000,
+                message=error.message,
+                sqlstate=error.sqlstate,
+            )
+            write_aside(context.engine, context.look, context.settings, (*create, told))
+        raise
+
+
+def loading(found: Beginning, newest: VersionInfo) -> Step:
+    """Return the step that loads a file."""
+    return Step(
         version=newest.version,
         name=newest.name,
         description=newest.description,
@@ -257,7 +286,42 @@ def start(found: Beginning, migrations: Sequence[Migration], context: StartConte
         statements=tuple(Statement(sql=sql) for sql in found.file.statements),
         path=str(found.path),
     )
-    run_step(step, context)
+
+
+def look_before(step: Step, context: StepContext, *, given_schema: bool) -> tuple[str, ...]:
+    """Ask, before the first write, what is in the way of loading a file.
+
+    Args:
+        step: What ``loading`` returned.
+        context: The step's.
+        given_schema: Whether the settings name the history table's schema.
+
+    Returns:
+        Sentences about what is odd, and goes on.
+
+    Raises:
+        NeuronSchemaError: what is in its way, all of it.
+    """
+    look = context.look
+    run = Run(
+        up=True,
+        table=look.table,
+        given_schema=given_schema,
+        role=context.settings.role,
+        search_path=context.settings.search_path,
+        schemas=(),
+        needs=needs(step.runs),
+        log=() if context.author is None else ("INSERT",),
+    )
+    # That it is empty has been seen to, by a stricter measure.
+    found = look_ahead(
+        lambda sql: ask_apart(context.engine, sql, timeout_s=_PREFLIGHT_S),
+        run,
+        look.facts,
+        allow_non_empty=True,
+    )
+    found.check()
+    return found.warnings
 
 
 def steps_of(migrations: Sequence[Migration]) -> tuple[Step, ...]:

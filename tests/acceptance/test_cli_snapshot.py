@@ -393,6 +393,44 @@ def test_a_failing_file_leaves_nothing_behind(
     assert tables(connection) == []
 
 
+def test_a_failed_start_is_in_the_log(
+    cli: Command, versions: Path, connection: psycopg.Connection, shadow: list[str]
+) -> None:
+    """And does not keep the next one from beginning; what the server says is shown."""
+    cli.quick("snapshot", *shadow)
+    connection.execute(
+        "CREATE FUNCTION pg_temp.f() RETURNS event_trigger LANGUAGE plpgsql AS "
+        "$$BEGIN RAISE NOTICE 'seen'; IF to_regclass('public.b') IS NOT NULL THEN "
+        "RAISE 'not here'; END IF; END$$"
+    )
+    connection.execute("CREATE EVENT TRIGGER stop ON ddl_command_end EXECUTE FUNCTION pg_temp.f()")
+    failed = cli.quick("up", "--from-snapshot", code=1).err
+    assert "not here" in failed
+    assert "schema.sql: NOTICE: seen" in failed
+    connection.execute("DROP EVENT TRIGGER stop")
+    told = connection.execute("SELECT outcome, message FROM neuron_migration_log").fetchall()
+    assert [outcome for outcome, _ in told] == ["failed"]
+    assert "not here" in told[0][1]
+    cli.quick("up", "--from-snapshot")
+    assert applied(connection) == ["001", "002", "003"]
+
+
+def test_what_is_in_the_way_of_a_start_is_told_before_it(
+    cli: Command, versions: Path, connection: psycopg.Connection, shadow: list[str]
+) -> None:
+    """As for any `up`: the right to create, with the line that gives it."""
+    cli.quick("snapshot", *shadow)
+    role = f"starter_{connection.info.dbname}"
+    connection.execute(f"CREATE ROLE {role}".encode())
+    try:
+        (cli.directory / "pyproject.toml").write_text(f'[tool.neuron_schema]\nrole = "{role}"\n')
+        refused = cli.quick("up", "--from-snapshot", code=7).err
+        assert f"role {role} may not create in schema public" in refused
+        assert f'GRANT USAGE, CREATE ON SCHEMA "public" TO "{role}"' in refused
+    finally:
+        connection.execute(f"DROP ROLE {role}".encode())
+
+
 def test_of_many_that_start_at_once_one_loads(
     cli: Command, versions: Path, connection: psycopg.Connection, shadow: list[str]
 ) -> None:
