@@ -16,7 +16,7 @@ from neuron_schema.model import BackfillSpec, Event, Outcome, StepNoted, StepPro
 from neuron_schema.runner import MigrationRunner
 from tests.backfills import LOWER, attempts, batches, create_items, touches, write_backfill
 from tests.conftest import libpq
-from tests.runs import applied, leftovers, scalar
+from tests.runs import applied, leftovers, scalar, wait_for
 from tests.support import write_version
 
 if TYPE_CHECKING:
@@ -460,6 +460,47 @@ def test_it_goes_on_where_it_failed(
     )
     assert int(first) == done
     assert notes == [f"001_fill: goes on after {done} rows that are written"]
+
+
+def rows_read(observer: psycopg.Connection) -> int:
+    """Return how many rows of the table were read by all sessions so far."""
+    # They tell the server when they end.
+    others = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    wait_for(lambda: scalar(observer, others) == 0)
+    read: int = scalar(
+        observer,
+        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables "
+        "WHERE relid = 'items'::regclass",
+    )
+    return read
+
+
+def test_what_goes_on_does_not_read_what_is_done(
+    database: URL, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Counted by the server: beginning anew would read nine times as many rows as are left."""
+    create_items(observer, 10_000)
+    observer.execute("ANALYZE items")
+    observer.execute("ALTER TABLE items ADD CHECK (b <> 'a9000')")
+    path = write_backfill(tmp_path, PLAIN.replace("batch_size=10", "batch_size=500"))
+
+    def up() -> None:
+        engine = create_engine(database, poolclass=NullPool)
+        MigrationRunner(engine, path, allow_non_empty=True).up()
+
+    with pytest.raises(StatementFailed):
+        up()
+    left = 10_000 - touches(observer)[0]
+    assert 1000 <= left < 5000
+    observer.execute("ALTER TABLE items DROP CONSTRAINT items_b_check")
+    before = rows_read(observer)
+    up()
+    assert touches(observer) == (10_000, 1)
+    # Each row that is left is found once for its batch and once to be written.
+    assert left <= rows_read(observer) - before <= 3 * left
 
 
 def test_another_change_begins_anew_where_its_condition_tells_the_rows(
