@@ -638,7 +638,9 @@ def test_a_pooled_connection_is_refused_as_well(helper: Path) -> None:
 
 def test_engines_of_other_threads_are_left_alone() -> None:
     """A service may load versions while it serves."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
+    # Else what the other thread opened could not be closed by this one.
+    shared = {"check_same_thread": False}
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=shared)
     inside, answered = threading.Event(), threading.Event()
     answers: list[object] = []
 
