@@ -16,6 +16,7 @@ from neuron_schema.cli import (
     running,
     schemafile,
     showing,
+    squashing,
 )
 from neuron_schema.cli.quick import Command, Group
 
@@ -78,6 +79,7 @@ app.command("baseline", cls=Command)(history.baseline)
 app.command("repair", cls=Command)(history.repair)
 app.command("snapshot", cls=Command)(schemafile.snapshot)
 app.command("rebase", cls=Command)(rebasing.rebase)
+app.command("squash", cls=Command)(squashing.squash)
 app.command("verify", cls=Command)(proving.verify)
 app.command("drift", cls=Command)(proving.drift)
 app.command("diff", cls=Command)(proving.diff)

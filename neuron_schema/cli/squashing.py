@@ -1,0 +1,311 @@
+"""``squash``: one version in place of several, proven to do the same."""
+
+# ruff: noqa: TC001 - Typer reads annotations at run time
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from neuron_schema.cli.invocation import Invocation
+from neuron_schema.cli.options import Environment, Json, Shadow, Versions, Yes
+from neuron_schema.cli.output import ask, is_terminal, note, one_line, say, show_script, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuron_schema.model import Migration
+    from neuron_schema.proof.ground import Workshop
+    from neuron_schema.schemafile.squash import Draft
+    from neuron_schema.schemafile.squash_proof import Proof
+
+_SHOWN = 20
+
+
+def squash(
+    span: Annotated[
+        str, typer.Argument(metavar="A:B", help="The first and the last version, both included.")
+    ],
+    *,
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--name", metavar="SLUG", help="What the file is called after its number."),
+    ] = None,
+    plain_indexes: Annotated[
+        bool,
+        typer.Option(
+            "--plain-indexes", help="Let CONCURRENTLY go, and VACUUM and REINDEX be left out."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the module and the proof, and write nothing.")
+    ] = False,
+    yes: Yes = False,
+    shadow_url: Shadow = None,
+    versions: Versions = None,
+    env: Environment = None,
+    as_json: Json = False,
+) -> None:
+    """Put one version in place of those from A to B, proven to do the same."""
+    with Invocation("squash", as_json=as_json, versions=versions, environment=env) as call:
+        from neuron_schema.schemafile.squash import compose, parts_of, span_of
+        from neuron_schema.schemafile.squash_files import begun
+        from neuron_schema.squashed import refuse_replaced
+
+        first, last = span_of(span)
+        migrations = call.versions.migrations()
+        interrupted = begun(migrations, int(first), int(last))
+        if interrupted is not None:
+            _finish(call, interrupted, migrations, shadow_url, yes=yes, dry_run=dry_run)
+            return
+        refuse_replaced(migrations)
+        draft = compose(parts_of(migrations, first, last), _checked_name(name), plain=plain_indexes)
+        _squash(call, draft, migrations, shadow_url, yes=yes, dry_run=dry_run)
+
+
+def _squash(
+    call: Invocation,
+    draft: Draft,
+    migrations: Sequence[Migration],
+    shadow_url: str | None,
+    *,
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    from neuron_schema.cli.proving import open_server
+    from neuron_schema.schemafile.squash_proof import prove
+    from neuron_schema.schemafile.squash_source import source_of
+
+    old = [Path(one.path) for one in draft.parts]
+    new = call.versions.directory / f"{draft.version}_{draft.name}.py"
+    source = source_of(draft)
+    squashed = _loaded(draft, source, new)
+    call.put(
+        version=squashed.version,
+        name=squashed.name,
+        path=str(new),
+        replaced=[path.name for path in old],
+        source=source,
+        notes=list(draft.notes),
+        written=[],
+    )
+    for sentence in draft.notes:
+        warn(sentence)
+    question = f"Replace {_counted(len(old))} by {new.name}?"
+    if not dry_run:
+        _refuse_uncommitted(old)
+        _refuse_unasked(call, question, yes=yes)
+    before = [one for one in migrations if one.number < draft.parts[0].number]
+    later = [one for one in migrations if one.number > draft.parts[-1].number]
+    with open_server(call, shadow_url) as shadow:
+        workshop = call.workshop(shadow)
+        _tell(call, prove(workshop, before, draft.parts, squashed, later))
+        texts = {new: source, **_snapshot_files(call, workshop, [*before, squashed, *later])}
+    if dry_run:
+        if not call.as_json:
+            show_script(source.rstrip("\n"))
+        return
+    _confirm(question, yes=yes)
+    _write(call, old, new, texts)
+
+
+def _checked_name(name: str | None) -> str | None:
+    """Return what a file can be called.
+
+    Raises:
+        VersionError: it cannot.
+    """
+    from neuron_schema.discovery import split_file_name
+
+    return None if name is None else split_file_name(Path(f"001_{name}.py"))[1]
+
+
+def _loaded(draft: Draft, source: str, path: Path) -> Migration:
+    """Return the squashed version, loaded as any other.
+
+    Raises:
+        InternalError: it is not what was to be written.
+    """
+    from neuron_schema import version_module
+    from neuron_schema.compiler import checksum
+    from neuron_schema.errors import InternalError
+    from neuron_schema.model import Statement
+
+    with version_module.no_connections():
+        found = version_module.load(
+            source.encode(), str(path), version=draft.version, name=draft.name
+        )
+    up, down = ([Statement(sql=item.sql) for item in items] for items in (draft.up, draft.down))
+    same = (
+        found.checksum == checksum(up, down)
+        and found.settings == draft.settings
+        and found.replaces == draft.replaces
+        and found.irreversible == draft.irreversible
+    )
+    if not same:
+        raise InternalError(
+            f"{path.name} does not read as it was written", remedy="report this, with the versions"
+        )
+    return found
+
+
+def _refuse_uncommitted(paths: Sequence[Path]) -> None:
+    """Refuse to remove what nobody could bring back.
+
+    Raises:
+        SquashRefused: git has not all of the files as they are.
+    """
+    from neuron_schema.errors import SquashRefused
+    from neuron_schema.schemafile.squash_files import uncommitted
+
+    names = uncommitted(paths)
+    if names:
+        raise SquashRefused(
+            f"{', '.join(names)}: not committed as they are, and squash removes them",
+            where=str(paths[0].parent),
+            remedy="git add and git commit them first",
+        )
+
+
+def _refuse_unasked(call: Invocation, question: str, *, yes: bool) -> None:
+    """Refuse at once where nobody can be asked later.
+
+    Raises:
+        ConfirmationNeeded: without --yes.
+    """
+    from neuron_schema.errors import ConfirmationNeeded
+
+    if not yes and (call.as_json or not (is_terminal(sys.stdin) and is_terminal(sys.stderr))):
+        raise ConfirmationNeeded(
+            question, remedy="neuron-schema squash ... --yes (--dry-run prints the module)"
+        )
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    from neuron_schema.errors import ConfirmationNeeded
+
+    if not yes and not ask(one_line(question)):
+        raise ConfirmationNeeded("nothing was written", remedy="answer y to go on")
+
+
+def _tell(call: Invocation, proof: Proof) -> None:
+    """Say what the proof found.
+
+    Raises:
+        SquashUnproven: the squashed version does not do the same.
+    """
+    from neuron_schema.errors import SquashUnproven
+
+    call.put(
+        proof={"proven": not proof.mismatches, "compared": proof.compared, "notes": proof.notes},
+        changes=[
+            {"version": None, "stage": each.stage, **each.change.plain()}
+            for each in proof.mismatches
+            if each.change is not None
+        ],
+        differences=[str(each) for each in proof.mismatches],
+    )
+    for sentence in proof.notes:
+        note(f"note: {sentence}")
+    if not proof.mismatches:
+        for sentence in proof.compared:
+            note(f"the same {sentence}")
+        return
+    told = [str(each) for each in proof.mismatches[:_SHOWN]]
+    more = len(proof.mismatches) - len(told)
+    raise SquashUnproven(
+        "\n".join(
+            [
+                "one version would not do what these do:",
+                *told,
+                *([f"and {more} more"] if more else []),
+            ]
+        ),
+        remedy="choose another span: one that ends before the version that this is about, for "
+        "instance; nothing was written",
+    )
+
+
+def _snapshot_files(
+    call: Invocation, workshop: Workshop, migrations: Sequence[Migration]
+) -> dict[Path, str]:
+    """Return what schema.sql and checksums.txt are to be, where one of them is there."""
+    from neuron_schema.cli.schemafile import wanted_texts
+    from neuron_schema.schemafile import checksums
+
+    directory = call.versions.directory
+    if not any((directory / each).exists() for each in (checksums.SCHEMA_FILE, checksums.FILE)):
+        return {}
+    return wanted_texts(directory, workshop, migrations)
+
+
+def _write(call: Invocation, old: Sequence[Path], new: Path, texts: dict[Path, str]) -> None:
+    from neuron_schema.schemafile.squash_files import exchange
+
+    exchange(old, new, texts)
+    call.put(written=[str(path) for path in texts])
+    if call.as_json:
+        return
+    for path in texts:
+        say(f"wrote {path}")
+    gone = [path.name for path in old if path != new]
+    say(f"removed {', '.join(gone)}")
+    first, last = old[0].name.partition("_")[0], old[-1].name.partition("_")[0]
+    note(
+        f"a database that has applied all of {first} to {last} has applied {new.stem}: nothing is "
+        "run or written there. One that has applied only some of them is refused: bring it up to "
+        f"{last} from the release before this"
+    )
+
+
+def _finish(
+    call: Invocation,
+    squashed: Migration,
+    migrations: Sequence[Migration],
+    shadow_url: str | None,
+    *,
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    """Do what an interrupted squash had left to do: the old files go, and the others follow."""
+    from neuron_schema.schemafile.squash_files import exchange, left_behind
+
+    path = Path(squashed.path)
+    rest = [Path(one.path) for one in left_behind(squashed, migrations)]
+    call.put(
+        version=squashed.version,
+        name=squashed.name,
+        path=str(path),
+        replaced=[each.name for each in rest],
+        written=[],
+    )
+    note(
+        f"{path.name} was written before"
+        + (f"; still there: {', '.join(each.name for each in rest)}" if rest else "")
+    )
+    if dry_run:
+        return
+    question = f"Remove {_counted(len(rest))} that {path.name} replaces?"
+    if rest:
+        _refuse_unasked(call, question, yes=yes)
+    gone = {each.path for each in left_behind(squashed, migrations)}
+    with_it = [one for one in migrations if one.path not in gone]
+    from neuron_schema.cli.proving import open_server
+
+    with open_server(call, shadow_url) as shadow:
+        texts = _snapshot_files(call, call.workshop(shadow), with_it)
+    if rest:
+        _confirm(question, yes=yes)
+    source = path.read_text(encoding="utf-8")
+    exchange([*rest, path], path, {path: source, **texts})
+    call.put(written=[str(each) for each in texts])
+    if not call.as_json:
+        say(f"removed {', '.join(each.name for each in rest)}" if rest else "nothing to remove")
+        for each in texts:
+            say(f"wrote {each}")
+
+
+def _counted(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
