@@ -8,6 +8,7 @@ together for the squashed version, so that it is applied and none of them is mis
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -100,6 +101,20 @@ def _checked_set(declared: object, own: int) -> RowSet:
             f"a squashed version replaces at least two, of which the last has its number, {own}",
         )
     return tuple(pair for _, pair in sorted(pairs.items()))
+
+
+def declares(source: bytes) -> bool:
+    """Whether a module's text declares ``replaces``: its number is one that databases know."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(
+        isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Dict | ast.List)
+        and any(isinstance(each, ast.Name) and each.id == "replaces" for each in node.targets)
+        for node in tree.body
+    )
 
 
 def replaced_numbers(info: VersionInfo) -> frozenset[int]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -58,10 +59,13 @@ def squash(
         migrations = call.versions.migrations()
         interrupted = begun(migrations, int(first), int(last))
         if interrupted is not None:
-            _finish(call, interrupted, migrations, shadow_url, yes=yes, dry_run=dry_run)
+            wanted = _checked_name(name) or interrupted.name
+            left = _Left(squashed=interrupted, name=wanted, migrations=migrations)
+            _finish(call, left, shadow_url, yes=yes, dry_run=dry_run)
             return
         refuse_replaced(migrations)
-        draft = compose(parts_of(migrations, first, last), _checked_name(name), plain=plain_indexes)
+        parts = parts_of(migrations, first, last)
+        draft = compose(parts, _checked_name(name), plain=plain_indexes)
         _squash(call, draft, migrations, shadow_url, yes=yes, dry_run=dry_run)
 
 
@@ -260,49 +264,58 @@ def _write(call: Invocation, old: Sequence[Path], new: Path, texts: dict[Path, s
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Left:
+    """A squash that was interrupted when its module was written, or that was done before.
+
+    Attributes:
+        squashed: The version, under the name that its file has now.
+        name: The name that it is to have.
+        migrations: All versions that are there.
+    """
+
+    squashed: Migration
+    name: str
+    migrations: Sequence[Migration]
+
+
 def _finish(
-    call: Invocation,
-    squashed: Migration,
-    migrations: Sequence[Migration],
-    shadow_url: str | None,
-    *,
-    yes: bool,
-    dry_run: bool,
+    call: Invocation, left: _Left, shadow_url: str | None, *, yes: bool, dry_run: bool
 ) -> None:
-    """Do what an interrupted squash had left to do: the old files go, and the others follow."""
+    """Do what is left to do: the old files go, and those beside the versions follow."""
+    from neuron_schema.cli.proving import open_server
     from neuron_schema.schemafile.squash_files import exchange, left_behind
 
+    squashed = left.squashed
     path = Path(squashed.path)
-    rest = [Path(one.path) for one in left_behind(squashed, migrations)]
-    call.put(
-        version=squashed.version,
-        name=squashed.name,
-        path=str(path),
-        replaced=[each.name for each in rest],
-        written=[],
-    )
+    new = path.with_name(f"{squashed.version}_{left.name}.py")
+    gone = left_behind(squashed, left.migrations)
+    rest = [Path(one.path) for one in gone]
+    names = [each.name for each in rest]
+    call.put(version=squashed.version, name=left.name, path=str(new), replaced=names, written=[])
     note(
-        f"{path.name} was written before"
-        + (f"; still there: {', '.join(each.name for each in rest)}" if rest else "")
+        f"{path.name} was squashed before" + (f"; still there: {', '.join(names)}" if names else "")
     )
     if dry_run:
         return
     question = f"Remove {_counted(len(rest))} that {path.name} replaces?"
     if rest:
         _refuse_unasked(call, question, yes=yes)
-    gone = {each.path for each in left_behind(squashed, migrations)}
-    with_it = [one for one in migrations if one.path not in gone]
-    from neuron_schema.cli.proving import open_server
-
+    kept = [
+        replace(one, name=left.name) if one is squashed else one
+        for one in left.migrations
+        if one not in gone
+    ]
     with open_server(call, shadow_url) as shadow:
-        texts = _snapshot_files(call, call.workshop(shadow), with_it)
+        texts = _snapshot_files(call, call.workshop(shadow), kept)
     if rest:
         _confirm(question, yes=yes)
-    source = path.read_text(encoding="utf-8")
-    exchange([*rest, path], path, {path: source, **texts})
+    source = path.read_bytes().decode("utf-8", "surrogateescape")
+    texts = {new: source, **texts}
+    exchange([*rest, path], new, texts)
     call.put(written=[str(each) for each in texts])
     if not call.as_json:
-        say(f"removed {', '.join(each.name for each in rest)}" if rest else "nothing to remove")
+        say(f"removed {', '.join(names)}" if names else "nothing to remove")
         for each in texts:
             say(f"wrote {each}")
 

@@ -33,13 +33,13 @@ def _lines(draft: Draft) -> Iterator[str]:
         yield ""
         yield "settings = {"
         for name, value in draft.settings:
-            yield f'    "{name}": {value if value.isdigit() else _text(value)},'
+            yield f'    "{name}": {value if value.isdigit() else _one_line(value)},'
         yield "}"
     yield ""
     yield from _list("up", draft.up)
     yield ""
     if draft.irreversible is not None:
-        yield f"down = irreversible({_text(draft.irreversible)})"
+        yield f"down = irreversible({_one_line(draft.irreversible)})"
     else:
         yield from _list("down", draft.down)
 
@@ -88,17 +88,20 @@ def tidy(sql: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Return a Python literal that is easy to read."""
+    """Return SQL as a Python literal that is easy to read."""
     if "\n" in text:
         return f'"""\n{_escaped(text)}\n"""'
     if '"' in text and "'" not in text and "\\" not in text and text.isprintable():
         return f"'{text}'"
-    escaped = _escaped(text)
-    return f'"""{escaped}"""' if '"' in text and not text.endswith('"') else f'"{_plain(escaped)}"'
+    if '"' in text and not text.endswith('"'):
+        return f'"""{_escaped(text)}"""'
+    return _one_line(text)
 
 
-def _plain(escaped: str) -> str:
-    return re.sub(r'(?<!\\)((?:\\\\)*)"', r'\1\\"', escaped)
+def _one_line(text: str) -> str:
+    """Return a Python literal on one line."""
+    escaped = "".join(map(_letter, text)).replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _escaped(text: str) -> str:
