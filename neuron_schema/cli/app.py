@@ -28,7 +28,7 @@ Exit status:
   2    usage or settings; an invalid version module
   3    versions are pending (status --check, wait)
   4    history conflict: modified, missing, out of order
-  5    a difference was found: verify, drift, diff, snapshot --check
+  5    a difference was found: verify, drift, diff, squash, snapshot --check
   6    a lock was not obtained
   7    no connection; a privilege, extension or direct address is missing
   9    refused: irreversible, protected, without --yes, not empty

@@ -320,6 +320,66 @@ def test_rebase_leaves_a_squashed_version_its_number(
     assert cli.quick("rebase", "--offline").out == "004_mine.py -> 005_mine.py\n"
 
 
+INDEX = {
+    "imports": "from sqlalchemy import Column, Index, Integer, MetaData, Table\n"
+    "from sqlalchemy.schema import CreateIndex, DropIndex",
+    "body": 'a = Table("a", MetaData(), Column("id", Integer))\n'
+    'index = Index("i", a.c.id, postgresql_concurrently=True)',
+    "up": "[CreateIndex(index)]",
+    "down": "[DropIndex(index)]",
+}
+
+
+def test_what_commits_on_its_own_is_squashed_only_when_asked(
+    cli: Command, versions: Path, shadow: list[str]
+) -> None:
+    """Exit 9 without the option; with it the output tells what changes."""
+    write_version(versions, "004_i", **INDEX)
+    err = cli.quick("squash", "1:4", "--yes", *shadow, code=9).err
+    assert "004_i (CREATE INDEX CONCURRENTLY)" in err
+    assert "--plain-indexes" in err
+    assert len(names(versions)) == 4
+    done = cli.quick("squash", "1:4", "--plain-indexes", "--yes", *shadow)
+    assert "CREATE INDEX CONCURRENTLY becomes CREATE INDEX i, with its lock" in done.err
+    assert 'Sql("CREATE INDEX i ON a (id)")' in (versions / names(versions)[0]).read_text()
+
+
+def test_a_backfill_is_refused(cli: Command, versions: Path, shadow: list[str]) -> None:
+    """Exit 9, with its name; nothing is written."""
+    write_version(
+        versions,
+        "004_fill",
+        imports="from sqlalchemy import Column, Integer, MetaData, Table\n"
+        "from neuron_schema.ops import Backfill",
+        body='a = Table("a", MetaData(), Column("id", Integer, primary_key=True), '
+        'Column("x", Integer))',
+        up="[Backfill(a, {a.c.x: 1})]",
+    )
+    printed = cli.quick("squash", "3:4", "--plain-indexes", "--yes", "--json", *shadow, code=9).json
+    assert printed["error"]["code"] == "NS912"
+    assert "004_fill: a backfill" in printed["error"]["message"]
+    assert len(names(versions)) == 4
+
+
+def test_a_squash_of_a_squash_knows_all_that_came_before(
+    cli: Command, versions: Path, two: dict[str, Command], shadow: list[str]
+) -> None:
+    """A database with the versions one by one, and one with the first squash, have the second."""
+    two["old"].quick("up")
+    cli.quick("squash", "1:2", "--name", "first", "--yes", *shadow)
+    two["fresh"].quick("up")
+    cli.quick("squash", "2:3", "--name", "second", "--yes", *shadow)
+    assert names(versions) == ["003_second.py"]
+    for each in two.values():
+        each.quick("status", "--check")
+        assert "nothing to apply: 003_second" in each.quick("up").out
+    assert "was applied as 001, 002, 003" in two["old"].quick("status").err
+    assert "was applied as 002, 003" in two["fresh"].quick("status").err
+    for each in two.values():
+        each.quick("down", "--yes")
+        assert statuses(each) == [("003", "pending")]
+
+
 # --- killed in the middle ------------------------------------------------------------------------
 
 KILLED = """
