@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from neuron_schema.schemafile.squash import Draft
     from neuron_schema.schemafile.squash_proof import Proof
 
-_SHOWN = 20
-
 
 def squash(
     span: Annotated[
@@ -79,13 +77,14 @@ def _squash(
     dry_run: bool,
 ) -> None:
     from neuron_schema.cli.proving import open_server
+    from neuron_schema.schemafile.squash_files import refuse_uncommitted
     from neuron_schema.schemafile.squash_proof import prove
-    from neuron_schema.schemafile.squash_source import source_of
+    from neuron_schema.schemafile.squash_source import load, source_of
 
     old = [Path(one.path) for one in draft.parts]
     new = call.versions.directory / f"{draft.version}_{draft.name}.py"
     source = source_of(draft)
-    squashed = _loaded(draft, source, new)
+    squashed = load(draft, source, str(new))
     call.put(
         version=squashed.version,
         name=squashed.name,
@@ -99,7 +98,7 @@ def _squash(
         warn(sentence)
     question = f"Replace {_counted(len(old))} by {new.name}?"
     if not dry_run:
-        _refuse_uncommitted(old)
+        refuse_uncommitted(old)
         _refuse_unasked(call, question, yes=yes)
     before = [one for one in migrations if one.number < draft.parts[0].number]
     later = [one for one in migrations if one.number > draft.parts[-1].number]
@@ -124,53 +123,6 @@ def _checked_name(name: str | None) -> str | None:
     from neuron_schema.discovery import split_file_name
 
     return None if name is None else split_file_name(Path(f"001_{name}.py"))[1]
-
-
-def _loaded(draft: Draft, source: str, path: Path) -> Migration:
-    """Return the squashed version, loaded as any other.
-
-    Raises:
-        InternalError: it is not what was to be written.
-    """
-    from neuron_schema import version_module
-    from neuron_schema.compiler import checksum
-    from neuron_schema.errors import InternalError
-    from neuron_schema.model import Statement
-
-    with version_module.no_connections():
-        found = version_module.load(
-            source.encode(), str(path), version=draft.version, name=draft.name
-        )
-    up, down = ([Statement(sql=item.sql) for item in items] for items in (draft.up, draft.down))
-    same = (
-        found.checksum == checksum(up, down)
-        and found.settings == draft.settings
-        and found.replaces == draft.replaces
-        and found.irreversible == draft.irreversible
-    )
-    if not same:
-        raise InternalError(
-            f"{path.name} does not read as it was written", remedy="report this, with the versions"
-        )
-    return found
-
-
-def _refuse_uncommitted(paths: Sequence[Path]) -> None:
-    """Refuse to remove what nobody could bring back.
-
-    Raises:
-        SquashRefused: git has not all of the files as they are.
-    """
-    from neuron_schema.errors import SquashRefused
-    from neuron_schema.schemafile.squash_files import uncommitted
-
-    names = uncommitted(paths)
-    if names:
-        raise SquashRefused(
-            f"{', '.join(names)}: not committed as they are, and squash removes them",
-            where=str(paths[0].parent),
-            remedy="git add and git commit them first",
-        )
 
 
 def _refuse_unasked(call: Invocation, question: str, *, yes: bool) -> None:
@@ -200,8 +152,6 @@ def _tell(call: Invocation, proof: Proof) -> None:
     Raises:
         SquashUnproven: the squashed version does not do the same.
     """
-    from neuron_schema.errors import SquashUnproven
-
     call.put(
         proof={"proven": not proof.mismatches, "compared": proof.compared, "notes": proof.notes},
         changes=[
@@ -213,23 +163,9 @@ def _tell(call: Invocation, proof: Proof) -> None:
     )
     for sentence in proof.notes:
         note(f"note: {sentence}")
-    if not proof.mismatches:
-        for sentence in proof.compared:
-            note(f"the same {sentence}")
-        return
-    told = [str(each) for each in proof.mismatches[:_SHOWN]]
-    more = len(proof.mismatches) - len(told)
-    raise SquashUnproven(
-        "\n".join(
-            [
-                "one version would not do what these do:",
-                *told,
-                *([f"and {more} more"] if more else []),
-            ]
-        ),
-        remedy="choose another span: one that ends before the version that this is about, for "
-        "instance; nothing was written",
-    )
+    proof.check()
+    for sentence in proof.compared:
+        note(f"the same {sentence}")
 
 
 def _snapshot_files(

@@ -32,16 +32,16 @@ def exchange(old: Sequence[Path], new: Path, texts: Mapping[Path, str]) -> None:
     Raises:
         UsageError: a file cannot be written, renamed or removed; all is as it was.
     """
-    kept = {path: path.read_bytes() for path in (*old, *texts) if path.exists()}
     try:
-        _exchange(old, new, texts)
-    except BaseException as error:
-        # Also when it was interrupted.
-        _put_back(kept, {new, *texts})
-        if not isinstance(error, OSError):
+        kept = {path: path.read_bytes() for path in (*old, *texts) if path.exists()}
+        try:
+            _exchange(old, new, texts)
+        except BaseException:  # also when it was interrupted
+            _put_back(kept, {new, *texts})
             raise
+    except OSError as error:
         raise UsageError(
-            f"{error.filename} cannot be written: {error.strerror}", where=str(error.filename)
+            f"{error.filename} cannot be exchanged: {error.strerror}", where=str(error.filename)
         ) from None
 
 
@@ -107,6 +107,21 @@ def left_behind(squashed: Migration, migrations: Sequence[Migration]) -> tuple[M
             remedy="give it a number of its own, or restore all of them from version control",
         )
     return found
+
+
+def refuse_uncommitted(paths: Sequence[Path]) -> None:
+    """Refuse to remove what nobody could bring back.
+
+    Raises:
+        SquashRefused: git has not all of the files as they are.
+    """
+    names = uncommitted(paths)
+    if names:
+        raise SquashRefused(
+            f"{', '.join(names)}: not committed as they are, and squash removes them",
+            where=str(paths[0].parent),
+            remedy="git add and git commit them first",
+        )
 
 
 def uncommitted(paths: Sequence[Path]) -> tuple[str, ...]:

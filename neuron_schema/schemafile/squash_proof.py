@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from neuron_schema.proof.seed import Unseeded
     from neuron_schema.url import Address
 
+_SHOWN = 20
 _UP, _HEAD, _DOWN = "after up", "at the newest version", "after down"
 
 
@@ -63,6 +64,23 @@ class Proof:
     mismatches: tuple[Mismatch, ...] = ()
     compared: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse a squashed version that does something else.
+
+        Raises:
+            SquashUnproven: it does.
+        """
+        if not self.mismatches:
+            return
+        told = [str(each) for each in self.mismatches[:_SHOWN]]
+        more = len(self.mismatches) - len(told)
+        lines = ["one version would not do what these do:", *told]
+        raise SquashUnproven(
+            "\n".join([*lines, *([f"and {more} more"] if more else [])]),
+            remedy="choose another span: one that ends before the version that this is about, for "
+            "instance; nothing was written",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,20 @@
-"""The module of a squashed version, as a person would write it. Pure."""
+"""The module of a squashed version, as a person would write it."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from neuron_schema import version_module
 from neuron_schema.canonical import canonical
+from neuron_schema.compiler import checksum
+from neuron_schema.errors import InternalError
+from neuron_schema.model import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from neuron_schema.model import RowSet
+    from neuron_schema.model import Migration, RowSet
     from neuron_schema.schemafile.squash import Draft, Item
 
 _ENDS = re.compile(r"[ \t]+$", re.MULTILINE)
@@ -19,6 +23,34 @@ _ENDS = re.compile(r"[ \t]+$", re.MULTILINE)
 def source_of(draft: Draft) -> str:
     """Return the text of the module."""
     return "\n".join(_lines(draft)) + "\n"
+
+
+def load(draft: Draft, source: str, path: str) -> Migration:
+    """Return the squashed version, loaded as any other.
+
+    Args:
+        draft: What was to be written.
+        source: What was.
+        path: Where it is to be.
+
+    Raises:
+        InternalError: it does not read as it was meant.
+    """
+    with version_module.no_connections():
+        found = version_module.load(source.encode(), path, version=draft.version, name=draft.name)
+    up, down = ([Statement(sql=item.sql) for item in items] for items in (draft.up, draft.down))
+    same = (
+        found.checksum == checksum(up, down)
+        and found.settings == draft.settings
+        and found.replaces == draft.replaces
+        and found.irreversible == draft.irreversible
+    )
+    if not same:
+        raise InternalError(
+            f"{draft.version}_{draft.name} does not read as it was written",
+            remedy="report this, with the versions",
+        )
+    return found
 
 
 def _lines(draft: Draft) -> Iterator[str]:
@@ -59,8 +91,8 @@ def _replaces(sets: Sequence[RowSet]) -> Iterator[str]:
     for rows in sets:
         if several:
             yield "    {"
-        for version, checksum in rows:
-            yield f'{indent}    "{version}": "{checksum}",'
+        for version, digest in rows:
+            yield f'{indent}    "{version}": "{digest}",'
         if several:
             yield "    },"
     yield "]" if several else "}"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuron_schema import version_module
 from neuron_schema.discovery import VersionSet
 from neuron_schema.errors import NeuronSchemaError, SquashUnproven
 from neuron_schema.history import HistoryTable
@@ -14,7 +13,7 @@ from neuron_schema.proof.ground import Workshop
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.schemafile.squash import compose, parts_of
 from neuron_schema.schemafile.squash_proof import prove
-from neuron_schema.schemafile.squash_source import source_of
+from neuron_schema.schemafile.squash_source import load, source_of
 from neuron_schema.url import from_engine_url
 from tests.support import write_version
 
@@ -41,9 +40,7 @@ def proof(shadow: Shadow, directory: Path, first: str, last: str) -> Proof:
     migrations = versions.migrations()
     parts = parts_of(migrations, first, last)
     draft = compose(parts, plain=True)
-    squashed = version_module.load(
-        source_of(draft).encode(), "x.py", version=draft.version, name=draft.name
-    )
+    squashed = load(draft, source_of(draft), "x.py")
     workshop = Workshop(shadow=shadow, directory=versions.directory, history=HistoryTable())
     before = [one for one in migrations if one.number < parts[0].number]
     later = [one for one in migrations if one.number > parts[-1].number]

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from neuron_schema import version_module
-from neuron_schema.errors import SquashRefused, TargetError, UsageError
+from neuron_schema.errors import InternalError, SquashRefused, TargetError, UsageError
 from neuron_schema.model import Migration, OwnCommit, Statement
 from neuron_schema.quoting import literal
 from neuron_schema.schemafile.squash import Draft, compose, parts_of, span_of
 from neuron_schema.schemafile.squash_files import begun, exchange, left_behind, uncommitted
-from neuron_schema.schemafile.squash_source import source_of, tidy
+from neuron_schema.schemafile.squash_source import load, source_of, tidy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +38,7 @@ def migration(version: str, *up: str, down: tuple[str, ...] = (), kind: str = ""
 
 def loaded(draft: Draft) -> Migration:
     """Load the module of a draft."""
-    source = source_of(draft).encode()
-    return version_module.load(source, "x.py", version=draft.version, name=draft.name)
+    return load(draft, source_of(draft), "x.py")
 
 
 ONE = migration("001", "CREATE TABLE a ()", "CREATE TABLE b ()", down=("DROP TABLE b, a",))
@@ -176,6 +174,15 @@ def test_two_squashes_in_a_row_are_written_and_read_as_a_list() -> None:
     draft = compose((first, replace(migration("003", "SELECT 1"), checksum=SUM)))
     assert loaded(draft).replaces == draft.replaces
     assert len(draft.replaces) == 2
+
+
+def test_a_module_that_reads_otherwise_is_never_written() -> None:
+    """Whatever is wrong with the writing of it."""
+    draft = compose((ONE, TWO))
+    with pytest.raises(InternalError, match="does not read as it was written"):
+        load(draft, source_of(draft).replace("TABLE c", "TABLE d", 1), "x.py")
+    with pytest.raises(InternalError):
+        load(draft, source_of(draft).replace("replaces =", "replaced ="), "x.py")
 
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
