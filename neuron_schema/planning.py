@@ -426,7 +426,7 @@ def _step(
         settings=migration.settings,
         purpose=selection.purpose,
         expected=row.checksum if row and selection.purpose is Purpose.REPAIR else None,
-        covers=row.covers if row and direction is Direction.DOWN else (),
+        covers=row.covers if row else (),
     )
 
 

@@ -138,6 +138,22 @@ def test_a_squash_of_a_squash_knows_both_histories() -> None:
     assert planning.conflicts(twice, rows(v002="c2", v005="new", v006="c6")) is not None
 
 
+def test_a_squash_that_has_the_text_of_its_last_part_is_no_part_of_itself() -> None:
+    """Where all others did nothing that lasts, such as a VACUUM."""
+    files = (info("005", "c5", OLD),)
+    for applied in (rows(v005="c5"), rows(v002="c2", v003="c3", v005="c5")):
+        (line,) = planning.statuses(files, applied)
+        assert line.status is Status.APPLIED
+        assert planning.conflicts(files, applied) is None
+
+
+def test_what_else_asks_for_applied_versions_sees_the_whole() -> None:
+    """A baseline marks what is left, a repair finds nothing to do, no file is said to be gone."""
+    assert [one.version for one in planning.select_baseline(FILES, WHOLE, "6").infos] == ["006"]
+    assert planning.select_repair(FILES, WHOLE, "5", "c5" * 6).infos == ()
+    assert planning.without_their_files(FILES, WHOLE) == ()
+
+
 def test_versions_without_a_squash_leave_the_history_as_it_is() -> None:
     """Row by row."""
     assert account((info("001", "c1"),), WHOLE).rows == WHOLE
