@@ -8,7 +8,6 @@ together for the squashed version, so that it is applied and none of them is mis
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,6 +104,8 @@ def _checked_set(declared: object, own: int) -> RowSet:
 
 def declares(source: bytes) -> bool:
     """Whether a module's text declares ``replaces``: its number is one that databases know."""
+    import ast  # not needed by those who only look at the history
+
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -44,17 +44,14 @@ def statuses(cli: Command) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def two(cli: Command, server: URL, admin: psycopg.Connection) -> Iterator[dict[str, Command]]:
+def two(cli: Command, database: URL, admin: psycopg.Connection) -> Iterator[dict[str, Command]]:
     """Yield the command on two databases of one project."""
-    commands = {}
-    for release in RELEASES:
-        admin.execute(f'DROP DATABASE IF EXISTS "squash_{release}"')
-        admin.execute(f'CREATE DATABASE "squash_{release}" TEMPLATE template0')
-        url = libpq(server.set(database=f"squash_{release}"))
-        commands[release] = Command(cli.directory, {"DATABASE_URL": url})
-    yield commands
-    for release in RELEASES:
-        admin.execute(f'DROP DATABASE "squash_{release}" WITH (FORCE)')
+    urls = {each: database.set(database=f"{database.database}_{each}") for each in RELEASES}
+    for url in urls.values():
+        admin.execute(f'CREATE DATABASE "{url.database}" TEMPLATE template0'.encode())
+    yield {each: Command(cli.directory, {"DATABASE_URL": libpq(url)}) for each, url in urls.items()}
+    for url in urls.values():
+        admin.execute(f'DROP DATABASE "{url.database}" WITH (FORCE)'.encode())
 
 
 @pytest.mark.extension("uuid-ossp")
