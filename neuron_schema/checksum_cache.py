@@ -17,12 +17,14 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_FORMAT = 2
+    from neuron_schema.model import RowSet
+
+_FORMAT = 3
 _PACKAGES = ("pgvector", "psycopg", "sqlalchemy")
 _METADATA = re.compile(rf"({'|'.join(_PACKAGES)})[-_].*\.(dist|egg)-info", re.IGNORECASE)
 # The parts of this package that have none in compiling a version.
@@ -76,8 +78,16 @@ def _installed() -> list[str]:
     return sorted(names)
 
 
+class Known(NamedTuple):
+    """What is remembered of a file: see ``VersionInfo``."""
+
+    checksum: str
+    description: str
+    replaces: tuple[RowSet, ...] = ()
+
+
 class ChecksumCache:
-    """Checksums and descriptions by the digest of a file's bytes.
+    """Checksums, descriptions and what squashed versions replace, by the digest of a file's bytes.
 
     Args:
         file: Where they are kept between processes.
@@ -86,17 +96,17 @@ class ChecksumCache:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._fingerprint = first_fingerprint()
-        self._entries: dict[str, tuple[str, str]] = self._read()
+        self._entries: dict[str, Known] = self._read()
         self._changed = False
 
-    def get(self, digest: str) -> tuple[str, str] | None:
-        """Return checksum and description of the file with this sha256, or None."""
+    def get(self, digest: str) -> Known | None:
+        """Return what is known of the file with this sha256, or None."""
         return self._entries.get(digest)
 
-    def put(self, digest: str, checksum: str, description: str) -> None:
-        """Remember a checksum and a description."""
-        if self._entries.get(digest) != (checksum, description):
-            self._entries[digest] = (checksum, description)
+    def put(self, digest: str, known: Known) -> None:
+        """Remember what is known of a file."""
+        if self._entries.get(digest) != known:
+            self._entries[digest] = known
             self._changed = True
 
     def save(self, keep: Iterable[str]) -> None:
@@ -121,14 +131,14 @@ class ChecksumCache:
                 raise
         self._changed = False
 
-    def _read(self) -> dict[str, tuple[str, str]]:
+    def _read(self) -> dict[str, Known]:
         if self._fingerprint is None:
             return {}
         try:
             stored = json.loads(self._file.read_bytes())
             entries = {
-                str(digest): (str(checksum), str(description))
-                for digest, (checksum, description) in stored["entries"].items()
+                str(digest): Known(str(checksum), str(description), _row_sets(replaces))
+                for digest, (checksum, description, replaces) in stored["entries"].items()
             }
             sealed = stored["seal"] == _seal(self._fingerprint, entries)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -136,7 +146,13 @@ class ChecksumCache:
         return entries if sealed else {}
 
 
-def _seal(fingerprint: str, entries: Mapping[str, tuple[str, str]]) -> str:
+def _row_sets(stored: list[list[list[str]]]) -> tuple[RowSet, ...]:
+    return tuple(
+        tuple((str(version), str(checksum)) for version, checksum in each) for each in stored
+    )
+
+
+def _seal(fingerprint: str, entries: Mapping[str, Known]) -> str:
     """Return a digest that no other code's entries have, nor these after a change."""
     text = json.dumps([fingerprint, entries], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

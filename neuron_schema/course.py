@@ -158,9 +158,16 @@ class Course:
             moved = [below[number] for number in sorted(below) if number not in now]
             what = "rolled back"
         else:
+            covered = [row for step in steps for row in step.covers]
+            left |= {row.number for row in covered}
             moved = [now[number] for number in sorted(now) if number > min(left)]
             moved = [version for version in moved if int(version) not in left]
             what = "applied"
+            if not moved:
+                whole = [row.version for row in covered]
+                whole += [step.version for step in steps if step.covers]
+                moved = sorted(version for version in whole if int(version) not in now)
+                what = "rolled back"
         if moved:
             raise HistoryConflict(
                 f"{', '.join(moved)} was {what} by another run meanwhile",
@@ -208,6 +215,10 @@ def is_done(step: Step, applied: Sequence[AppliedRow]) -> bool:
     row = next((row for row in applied if row.number == int(step.version)), None)
     if step.purpose is Purpose.REPAIR:
         return row is not None and (row.checksum, row.name) == (step.checksum, step.name)
+    if step.covers:
+        # Some of these rows alone mean that another release has rolled a part of it back.
+        there = {row.number for row in applied}
+        return not there & {int(step.version), *(row.number for row in step.covers)}
     return (row is not None) is (step.direction is Direction.UP)
 
 
@@ -227,7 +238,10 @@ class Expectation:
         if not self.done:
             return premise_body(self.look.table, self.look.applied, exists=self.look.exists)
         last = self.done[-1]
-        change = len(self.done) if last.direction is Direction.UP else -len(self.done)
+        # A run goes one way.
+        change = sum(1 + len(step.covers) for step in self.done)
+        if last.direction is Direction.DOWN:
+            change = -change
         return succession_body(self.look.table, last, count=len(self.look.applied) + change)
 
     def expected(self) -> Look:
@@ -240,7 +254,8 @@ class Expectation:
 
 def _after(look: Look, step: Step) -> Look:
     """Return the look as it is after a step."""
-    rows = tuple(row for row in look.applied if row.number != int(step.version))
+    gone = {int(step.version), *(row.number for row in step.covers)}
+    rows = tuple(row for row in look.applied if row.number not in gone)
     if step.direction is Direction.UP:
         rows = (
             *rows,

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuron_schema.checksum_cache import ChecksumCache
+from neuron_schema.checksum_cache import ChecksumCache, Known
 from neuron_schema.errors import VersionError
 from neuron_schema.model import VersionInfo
+from neuron_schema.squashed import refuse_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -130,21 +131,17 @@ class VersionSet:
                 known = cache.get(digest) if cache else None
                 if known is not None:
                     self._checked.add(digest)
-                    checksum, description = known
                 else:
                     self._compiled[digest] = learned = learn(file, source, digest)
-                    checksum, description = learned.checksum, learned.description
+                    known = known_of(learned)
                 infos.append(
                     VersionInfo(
-                        version=file.version,
-                        name=file.name,
-                        path=str(file.path),
-                        checksum=checksum,
-                        description=description,
+                        version=file.version, name=file.name, path=str(file.path), **known._asdict()
                     )
                 )
         if cache:
             cache.save(digests)
+        refuse_replaced(infos)
         return tuple(infos)
 
     def _cache(self) -> ChecksumCache | None:
@@ -176,8 +173,13 @@ class _Learner:
             tree, source, path, version=file.version, name=file.name
         )
         if self._cache and is_cacheable(tree):
-            self._cache.put(digest, migration.checksum, migration.description)
+            self._cache.put(digest, known_of(migration))
         return migration
+
+
+def known_of(info: VersionInfo) -> Known:
+    """Return what is remembered of a version's file."""
+    return Known(info.checksum, info.description, info.replaces)
 
 
 def locate(versions: str | os.PathLike[str]) -> Path:

@@ -22,6 +22,7 @@
     ├── DifferenceFound                exit 5   NS500
     │   ├── VersionUnproven                     NS501
     │   ├── DriftFound                          NS502
+    │   ├── SquashUnproven                      NS503
     │   └── SnapshotOutdated                    NS510
     ├── LockNotObtained                exit 6   NS600
     │   ├── RunLockNotObtained                  NS601
@@ -47,7 +48,8 @@
     │   ├── LogNeeded                           NS905
     │   ├── ObjectsMissing                      NS906
     │   ├── SchemaNotRendered                   NS910
-    │   └── SnapshotUnusable                    NS911
+    │   ├── SnapshotUnusable                    NS911
+    │   └── SquashRefused                       NS912
     └── Interrupted                    exit 130 / 143   NS130
 """
 
@@ -231,6 +233,12 @@ class DriftFound(DifferenceFound):
     code = "NS502"
 
 
+class SquashUnproven(DifferenceFound):
+    """A squashed version does not do what the versions that it is to replace do."""
+
+    code = "NS503"
+
+
 class SnapshotOutdated(DifferenceFound):
     """``schema.sql`` or ``checksums.txt`` is not what the versions make."""
 
@@ -406,6 +414,12 @@ class SnapshotUnusable(Refused):
     """A database cannot start from ``schema.sql``."""
 
     code = "NS911"
+
+
+class SquashRefused(Refused):
+    """Versions that cannot become one."""
+
+    code = "NS912"
 
 
 class Interrupted(NeuronSchemaError):

@@ -279,6 +279,8 @@ def record_all_sql(table: HistoryTable, steps: Sequence[Step]) -> str:
 
 def record_body(table: HistoryTable, step: Step) -> str:
     """Return plpgsql statements that do what ``record_sql`` does."""
+    if step.covers and step.direction is Direction.DOWN:
+        return _delete_all(table, step)
     if step.purpose is Purpose.REPAIR:
         change = (
             f"UPDATE {table.qualified} SET checksum = {literal(step.checksum)}, "
@@ -295,6 +297,22 @@ def record_body(table: HistoryTable, step: Step) -> str:
         f"    RAISE EXCEPTION 'version {step.version} is not applied'\n"
         f"      USING ERRCODE = '40001', CONSTRAINT = '{HISTORY_MOVED}';\n"
         "  END IF;"
+    )
+
+
+def _delete_all(table: HistoryTable, step: Step) -> str:
+    """Return plpgsql that deletes the rows that stand for a squashed version, or raises."""
+    versions = [row.version for row in step.covers] + [step.version]
+    listed = ", ".join(map(literal, versions))
+    return (
+        "  DECLARE\n    gone bigint;\n  BEGIN\n"
+        f"    DELETE FROM {table.qualified} WHERE version IN ({listed});\n"
+        "    GET DIAGNOSTICS gone = ROW_COUNT;\n"
+        f"    IF gone <> {len(versions)} THEN\n"
+        f"      RAISE EXCEPTION 'version {step.version} is not applied as {', '.join(versions)}'\n"
+        f"        USING ERRCODE = '40001', CONSTRAINT = '{HISTORY_MOVED}';\n"
+        "    END IF;\n"
+        "  END;"
     )
 
 

@@ -13,6 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+RowSet: TypeAlias = tuple[tuple[str, str], ...]
+"""Versions and checksums of rows of the history."""
+
 
 class Direction(enum.StrEnum):
     """Which list of a version runs."""
@@ -151,6 +154,8 @@ class VersionInfo:
         description: The first line of the module's docstring, or "".
         checksum: 64 hex digits over the canonical SQL of ``up`` and ``down``.
         path: The module's file.
+        replaces: Of a squashed version, the rows that a database may have instead of its own, each
+            set of which stands for all of it.
     """
 
     version: str
@@ -158,6 +163,7 @@ class VersionInfo:
     description: str
     checksum: str
     path: str
+    replaces: tuple[RowSet, ...] = ()
 
     @property
     def number(self) -> int:
@@ -209,12 +215,17 @@ def ended(sql: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedRow:
-    """A row of the history table."""
+    """A row of the history table.
+
+    Attributes:
+        covers: Further rows that are there for it, where a squashed version stands for several.
+    """
 
     version: str
     name: str
     applied_at: dt.datetime | None
     checksum: str | None
+    covers: tuple[AppliedRow, ...] = ()
 
     @property
     def number(self) -> int:
@@ -264,6 +275,7 @@ class MigrationStatus:
         applied_at: When the server committed it (aware), None while it is pending.
         checksum: The recorded one when applied, else the file's.
         renamed_from: The recorded name, where the file has another one.
+        covers: The older versions that were applied in place of a squashed one.
     """
 
     version: str
@@ -273,6 +285,7 @@ class MigrationStatus:
     description: str = ""
     checksum: str | None = None
     renamed_from: str | None = None
+    covers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +298,7 @@ class Step:
         irreversible: Why the version cannot be rolled back, or None.
         settings: Names and values that the version sets while it runs.
         expected: The checksum that a repair replaces.
+        covers: Further rows of the history that go when a squashed version is rolled back.
     """
 
     version: str
@@ -299,6 +313,7 @@ class Step:
     settings: tuple[tuple[str, str], ...] = ()
     purpose: Purpose = Purpose.RUN
     expected: str | None = None
+    covers: tuple[AppliedRow, ...] = ()
 
     @property
     def runs(self) -> tuple[Statement, ...]:

@@ -6,7 +6,7 @@ versions a target means and refuse what must not run; ``make_plan`` puts their S
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neuron_schema.errors import HistoryConflict, IrreversibleVersion, TargetError
@@ -20,6 +20,7 @@ from neuron_schema.model import (
     Step,
     VersionInfo,
 )
+from neuron_schema.squashed import PARTLY_REMEDY, account, replaced_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +54,7 @@ def statuses(
     infos: Sequence[VersionInfo], applied: Sequence[AppliedRow]
 ) -> tuple[MigrationStatus, ...]:
     """Return how every version stands, in the order of their numbers."""
-    rows = {row.number: row for row in applied}
+    rows = {row.number: row for row in account(infos, applied).rows}
     newest_file = max((info.number for info in infos), default=0)
     lines = {info.number: _status_of(info, rows.get(info.number)) for info in infos}
     for number, row in rows.items():
@@ -83,6 +84,7 @@ def _status_of(info: VersionInfo, row: AppliedRow | None) -> MigrationStatus:
         description=info.description,
         checksum=row.checksum if row else info.checksum,
         renamed_from=row.name if row and row.name != info.name else None,
+        covers=tuple(each.version for each in row.covers) if row else (),
     )
 
 
@@ -114,12 +116,14 @@ def _conflicts(
 ) -> HistoryConflict | None:
     lines: list[str] = []
     fixes: list[str] = []
-    newest = max((row.number for row in applied), default=0)
-    modified = [line for line in all_statuses if line.status is Status.MODIFIED]
-    missing = [line for line in all_statuses if line.status is Status.MISSING]
+    known = account(infos, applied)
+    newest = max((row.number for row in known.rows), default=0)
+    torn = [line for line in all_statuses if int(line.version) not in known.torn]
+    modified = [line for line in torn if line.status is Status.MODIFIED]
+    missing = [line for line in torn if line.status is Status.MISSING]
     late = [
         line
-        for line in all_statuses
+        for line in torn
         if line.status is Status.PENDING
         and int(line.version) < newest
         and (up_to is None or int(line.version) <= up_to)
@@ -143,6 +147,9 @@ def _conflicts(
             for line in late
         )
         fixes.append("give it the next number, or run with --allow-out-of-order")
+    if known.partly:
+        lines.extend(part.sentence for part in known.partly)
+        fixes.append(PARTLY_REMEDY)
     if not lines:
         return None
     return HistoryConflict("; ".join(lines), remedy="; ".join(fixes))
@@ -179,7 +186,7 @@ def select_up(
     conflict = _conflicts(lines, infos, applied, allow_out_of_order=allow_out_of_order, up_to=limit)
     if conflict:
         raise conflict
-    done = {row.number for row in applied}
+    done = {row.number for row in account(infos, applied).rows}
     pending = [
         info
         for info in infos
@@ -212,7 +219,7 @@ def select_down(
         TargetError: ``to`` is not applied; both ``to`` and ``count``; ``count`` below 1.
         HistoryConflict: a version to roll back has no file or a modified one.
     """
-    rows = _rows_down(applied, to=to, count=count)
+    rows = _rows_down(account(infos, applied).rows, to=to, count=count)
     files = {info.number: info for info in infos}
     changed = [row for row in rows if _changed(files.get(row.number), row)]
     if changed and recorded is None:
@@ -243,8 +250,10 @@ def _rows_down(
     if to is not None:
         keep = target_number(to)
         if keep and keep not in {row.number for row in rows}:
+            whole = [row for row in rows if keep in {part.number for part in row.covers}]
             raise TargetError(
-                f"version {to} is not applied",
+                f"version {to} is not applied"
+                + "".join(f" by itself: {_labels([row])} holds it" for row in whole),
                 remedy="applied: "
                 + (", ".join(row.version for row in reversed(rows)) or "none")
                 + "; 0 rolls back all of them",
@@ -289,7 +298,8 @@ def without_their_files(
 ) -> tuple[str, ...]:
     """Return the applied versions whose file is gone or was modified."""
     files = {info.number: info for info in infos}
-    return tuple(row.version for row in applied if _changed(files.get(row.number), row))
+    rows = account(infos, applied).rows
+    return tuple(row.version for row in rows if _changed(files.get(row.number), row))
 
 
 def select_baseline(
@@ -305,7 +315,7 @@ def select_baseline(
     conflict = conflicts(infos, applied, allow_out_of_order=True)
     if conflict:
         raise conflict
-    done = {row.number for row in applied}
+    done = {row.number for row in account(infos, applied).rows}
     pending = [info for info in infos if info.number not in done and info.number <= limit]
     return Selection(direction=Direction.UP, infos=tuple(pending), purpose=Purpose.BASELINE)
 
@@ -325,7 +335,12 @@ def select_repair(
         HistoryConflict: another checksum is recorded.
     """
     info = find_version(infos, version)
-    row = next((row for row in applied if row.number == info.number), None)
+    known = account(infos, applied)
+    if info.number in known.torn:
+        raise HistoryConflict(
+            "; ".join(part.sentence for part in known.partly), remedy=PARTLY_REMEDY
+        )
+    row = next((row for row in known.rows if row.number == info.number), None)
     if row is None:
         raise TargetError(f"{info.label} is not applied", remedy="neuron-schema up applies it")
     if row.checksum == info.checksum and row.name == info.name:
@@ -379,9 +394,9 @@ def make_plan(
     ]
     if selection.direction is Direction.DOWN:
         _refuse_irreversible([migration for _, migration in chosen])
-    replaced = {row.number: row.checksum for row in applied}
+    rows = {row.number: row for row in account(selection.infos, applied).rows}
     steps = tuple(
-        _step(info, migration, selection, replaced.get(info.number)) for info, migration in chosen
+        _step(info, migration, selection, rows.get(info.number)) for info, migration in chosen
     )
     return Plan(
         direction=selection.direction,
@@ -393,7 +408,7 @@ def make_plan(
 
 
 def _step(
-    info: VersionInfo, migration: Migration, selection: Selection, replaced: str | None
+    info: VersionInfo, migration: Migration, selection: Selection, row: AppliedRow | None
 ) -> Step:
     """Return one direction of a version, under the digits that the history has or will have."""
     direction = selection.direction
@@ -410,7 +425,8 @@ def _step(
         path=migration.path,
         settings=migration.settings,
         purpose=selection.purpose,
-        expected=replaced if selection.purpose is Purpose.REPAIR else None,
+        expected=row.checksum if row and selection.purpose is Purpose.REPAIR else None,
+        covers=row.covers if row else (),
     )
 
 
@@ -424,8 +440,10 @@ def find_version(infos: Sequence[VersionInfo], target: str) -> VersionInfo:
     for info in infos:
         if info.number == number:
             return info
+    whole = [info.label for info in infos if number in replaced_numbers(info)]
     raise TargetError(
-        f"there is no version {target}",
+        f"there is no version {target}"
+        + "".join(f" any more: {label} holds it" for label in whole),
         remedy=f"versions: {', '.join(info.version for info in infos) or 'none'}",
     )
 
@@ -482,13 +500,7 @@ def _as_recorded(info: VersionInfo, row: AppliedRow) -> VersionInfo:
     """Return the version spelled as the history spells it: that row is to be deleted."""
     if info.version == row.version or isinstance(info, Migration):
         return info
-    return VersionInfo(
-        version=row.version,
-        name=info.name,
-        description=info.description,
-        checksum=info.checksum,
-        path=info.path,
-    )
+    return replace(info, version=row.version)
 
 
 def _label(line: MigrationStatus) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neuron_schema import log
@@ -125,9 +125,27 @@ class StepContext:
         table = self.look.table.qualified_log
         create = () if self.look.log_exists else (log.create_sql(table),)
         if filled is None:
-            return create, (log.entry_sql(table, step, self.author),)
+            return create, tuple(
+                log.entry_sql(table, each, self.author) for each in (*_parts(step), step)
+            )
         told, attempt = filled.progress, filled.attempt
         return create, (log.entry_sql(table, step, self.author, told, attempt),)
+
+
+def _parts(step: Step) -> tuple[Step, ...]:
+    """Return the versions that go with a squashed one, for the log to tell of each of them."""
+    return tuple(
+        replace(
+            step,
+            version=row.version,
+            name=row.name,
+            checksum=row.checksum or "",
+            statements=(),
+            opposite=(),
+            covers=(),
+        )
+        for row in step.covers
+    )
 
 
 def step_watch(lock_timeout: float, told: Told | None) -> StepWatch:

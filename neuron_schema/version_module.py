@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from neuron_schema.compile_error import CompileError
-    from neuron_schema.model import Migration, Statement
+    from neuron_schema.model import Migration, RowSet, Statement
 
 _serial = itertools.count(1)
 
@@ -138,7 +138,24 @@ def _load(module: _Module, *, version: str, name: str) -> Migration:
         down_statements=down_statements,
         irreversible=irreversible,
         settings=_settings(namespace, (*up_statements, *down_statements), module),
+        replaces=_replaces(namespace, version, module),
     )
+
+
+def _replaces(namespace: dict[str, Any], version: str, module: _Module) -> tuple[RowSet, ...]:
+    from sqlalchemy.sql.visitors import Visitable
+
+    from neuron_schema import squashed
+    from neuron_schema.compiler import CompileError
+
+    declared = namespace.get("replaces")
+    # As for `settings`: a table may have the name.
+    if declared is None or isinstance(declared, Visitable):
+        return ()
+    try:
+        return squashed.checked(declared, int(version))
+    except CompileError as error:
+        raise _invalid(error, "`replaces`", module.place("replaces")) from None
 
 
 def _settings(

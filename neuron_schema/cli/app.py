@@ -16,6 +16,7 @@ from neuron_schema.cli import (
     running,
     schemafile,
     showing,
+    squashing,
 )
 from neuron_schema.cli.quick import Command, Group
 
@@ -27,7 +28,7 @@ Exit status:
   2    usage or settings; an invalid version module
   3    versions are pending (status --check, wait)
   4    history conflict: modified, missing, out of order
-  5    a difference was found: verify, drift, diff, snapshot --check
+  5    a difference was found: verify, drift, diff, squash, snapshot --check
   6    a lock was not obtained
   7    no connection; a privilege, extension or direct address is missing
   9    refused: irreversible, protected, without --yes, not empty
@@ -78,6 +79,7 @@ app.command("baseline", cls=Command)(history.baseline)
 app.command("repair", cls=Command)(history.repair)
 app.command("snapshot", cls=Command)(schemafile.snapshot)
 app.command("rebase", cls=Command)(rebasing.rebase)
+app.command("squash", cls=Command)(squashing.squash)
 app.command("verify", cls=Command)(proving.verify)
 app.command("drift", cls=Command)(proving.drift)
 app.command("diff", cls=Command)(proving.diff)

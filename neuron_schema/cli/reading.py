@@ -67,6 +67,9 @@ def status(
         for line in lines:
             if line.renamed_from is not None:
                 warn(f"{line.version}_{line.name} was applied under the name {line.renamed_from}")
+            if line.covers:
+                parts = ", ".join((*line.covers, line.version))
+                note(f"{line.version}_{line.name} was applied as {parts}, before the squash")
         for one in found:
             warn(f"{one.kind}: {one.name} of {one.table}; to clear it away: {one.remedy}")
         call.put(
@@ -196,7 +199,9 @@ def check(*, versions: Versions = None, env: Environment = None, as_json: Json =
                 print_error(error)
             raise wrong[-1]
         from neuron_schema.cli.schemafile import check_listed
+        from neuron_schema.squashed import refuse_replaced
 
+        refuse_replaced(valid)
         check_listed(call.versions.directory, valid)
         if not as_json:
             say(f"{_versions_counted(len(valid))} valid")
@@ -305,6 +310,7 @@ def _status_object(line: MigrationStatus) -> dict[str, Any]:
         "status": line.status.value,
         "applied_at": line.applied_at.isoformat() if line.applied_at else None,
         "checksum": line.checksum,
+        **({"applied_as": [*line.covers, line.version]} if line.covers else {}),
     }
 
 

@@ -38,11 +38,13 @@ def rebase(
         "rebase", as_json=as_json, database_url=database_url, versions=versions, environment=env
     ) as call:
         from neuron_schema.cli.schemafile import wanted_files, write_files
-        from neuron_schema.discovery import locate, versions_in
+        from neuron_schema.discovery import locate, read, versions_in
         from neuron_schema.schemafile import checksums, renumber
+        from neuron_schema.squashed import declares
 
         directory = locate(call.settings.versions)
         local, base = renumber.local_versions(directory, branch)
+        local = tuple(file for file in local if not declares(read(file.path)))
         others = tuple(file for file in versions_in(directory) if file not in local)
         chosen = renumber.renames(local, others, renumber.numbers_of(directory, base))
         if chosen and not offline:

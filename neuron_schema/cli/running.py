@@ -263,7 +263,7 @@ def run_plan(
     if not plan.steps:
         call.put(direction=plan.direction.value, steps=[])
         if not call.as_json:
-            say(one_line(_nothing_to_do(plan, look)))
+            say(one_line(_nothing_to_do(call, plan, look)))
         return
     from neuron_schema.cli.progress import Progress
 
@@ -305,14 +305,16 @@ def _put(call: Invocation, report: Report) -> None:
         )
 
 
-def _nothing_to_do(plan: Plan, look: Look) -> str:
+def _nothing_to_do(call: Invocation, plan: Plan, look: Look) -> str:
     from neuron_schema.model import Direction, Purpose
+    from neuron_schema.squashed import account
 
     if plan.purpose is not Purpose.RUN:
         return "nothing to " + ("mark as applied" if plan.purpose is Purpose.BASELINE else "repair")
     if plan.direction is Direction.DOWN:
         return "nothing to roll back"
-    newest = look.applied[-1] if look.applied else None
+    rows = account(call.versions.infos(), look.applied).rows
+    newest = rows[-1] if rows else None
     return "nothing to apply" + (
         f": {newest.version}_{newest.name} is the newest applied version" if newest else ""
     )

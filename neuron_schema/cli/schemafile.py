@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from neuron_schema.history import Look
     from neuron_schema.model import Migration, VersionInfo
+    from neuron_schema.proof.ground import Workshop
     from neuron_schema.url import Address
 
 _SHOWN = 10
@@ -52,14 +53,25 @@ def wanted_files(call: Invocation, shadow_url: str | None) -> dict[Path, str]:
         NeuronSchemaError: a version fails, or what they make cannot be written.
     """
     from neuron_schema.cli.proving import open_server
-    from neuron_schema.schemafile import checksums
-    from neuron_schema.schemafile.building import schema_text
 
     migrations = call.migrations(call.versions.infos())
     with open_server(call, shadow_url) as shadow:
-        text = schema_text(call.workshop(shadow), migrations)
+        return wanted_texts(call.versions.directory, call.workshop(shadow), migrations)
+
+
+def wanted_texts(
+    directory: Path, workshop: Workshop, migrations: Sequence[Migration]
+) -> dict[Path, str]:
+    """Return what schema.sql and checksums.txt are to be for versions, whatever files there are.
+
+    Raises:
+        NeuronSchemaError: a version fails, or what they make cannot be written.
+    """
+    from neuron_schema.schemafile import checksums
+    from neuron_schema.schemafile.building import schema_text
+
+    text = schema_text(workshop, migrations)
     listed = checksums.checksums_of(migrations, text)
-    directory = call.versions.directory
     return {directory / checksums.SCHEMA_FILE: text, directory / checksums.FILE: listed.text}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from neuron_schema.catalog import Change, Extension, Kind, diff
 from neuron_schema.errors import HistoryConflict, NeuronSchemaError, SettingsError
 from neuron_schema.proof.rendering import only_rendered
+from neuron_schema.squashed import account
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -103,7 +104,7 @@ def applied_versions(
     by_number = {info.number: info for info in infos}
     found: list[VersionInfo] = []
     others: list[str] = []
-    for row in applied:
+    for row in account(infos, applied).rows:
         info = by_number.get(row.number)
         if info is not None and row.checksum in (None, info.checksum):
             found.append(info)

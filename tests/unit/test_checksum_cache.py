@@ -17,7 +17,7 @@ import pytest
 
 from neuron_schema import checksum_cache
 from neuron_schema.cacheable import is_cacheable
-from neuron_schema.checksum_cache import ChecksumCache, fingerprint
+from neuron_schema.checksum_cache import ChecksumCache, Known, fingerprint
 from neuron_schema.discovery import VersionSet
 from neuron_schema.errors import VersionError
 from tests.support import write_version
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from neuron_schema.model import VersionInfo
 
 DIGEST = "d" * 64
+KNOWN = Known("sum", "text", ((("002", "a"), ("003", "b")),))
 ROOT = Path(__file__).parents[2]
 
 
@@ -168,18 +169,18 @@ def test_other_code_has_other_checksums(tmp_path: Path, monkeypatch: pytest.Monk
     file = tmp_path / "c.json"
     of_code(monkeypatch, "one")
     cache = ChecksumCache(file)
-    cache.put(DIGEST, "sum", "text")
+    cache.put(DIGEST, KNOWN)
     cache.save([DIGEST])
-    assert ChecksumCache(file).get(DIGEST) == ("sum", "text")
+    assert ChecksumCache(file).get(DIGEST) == KNOWN
     of_code(monkeypatch, "another")
     assert ChecksumCache(file).get(DIGEST) is None
     of_code(monkeypatch, None)
     unknown = ChecksumCache(file)
     assert unknown.get(DIGEST) is None
-    unknown.put(DIGEST, "sum", "wrong")
+    unknown.put(DIGEST, Known("sum", "wrong"))
     unknown.save([DIGEST])
     of_code(monkeypatch, "one")
-    assert ChecksumCache(file).get(DIGEST) == ("sum", "text")
+    assert ChecksumCache(file).get(DIGEST) == KNOWN
 
 
 def test_code_that_changes_under_a_process_is_not_mixed_up(
@@ -190,10 +191,10 @@ def test_code_that_changes_under_a_process_is_not_mixed_up(
     of_code(monkeypatch, "old")
     cache = ChecksumCache(file)
     of_code(monkeypatch, "new", first="old")
-    cache.put(DIGEST, "sum", "text")
+    cache.put(DIGEST, KNOWN)
     cache.save([DIGEST])
     later = ChecksumCache(file)
-    later.put(DIGEST, "sum", "text")
+    later.put(DIGEST, KNOWN)
     later.save([DIGEST])
     assert not file.exists()
 
