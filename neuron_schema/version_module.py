@@ -67,6 +67,24 @@ def load_tree(tree: ast.Module, source: bytes, path: str, *, version: str, name:
     return _load(module, version=version, name=name)
 
 
+def lines_of_up(source: bytes, path: str) -> tuple[int, ...]:
+    """Return, for each statement of ``up``, the line of the element that it comes from.
+
+    Args:
+        source: The file's bytes.
+        path: Its path, for messages and tracebacks.
+
+    Raises:
+        VersionError: whatever is wrong with the module, with file and line.
+    """
+    module = _Module(source, path)
+    lines: list[int] = []
+    for index, element in enumerate(_elements(_execute(module), "up", module)):
+        line = int(module.place("up", index).rpartition(":")[2])
+        lines += [line] * len(_compile_element(element))
+    return tuple(lines)
+
+
 class _Module:
     """A module's text, and its syntax tree where that is wanted.
 

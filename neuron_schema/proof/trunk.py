@@ -36,19 +36,48 @@ class Trunk:
     Args:
         workshop: Where it is built.
         migrations: All versions that may come.
+        roles: Those that the server had before the first version; None for those that it has.
+        there: The versions that are there already.
+        without: Those that were left out, by their labels.
+        address: The database that has them; None for a new one.
 
     Attributes:
         address: Of its database, to which nobody is connected: it can be copied.
         without: The versions that were left out, by their labels.
     """
 
-    def __init__(self, workshop: Workshop, migrations: Sequence[Migration]) -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        migrations: Sequence[Migration],
+        *,
+        roles: frozenset[str] | None = None,
+        there: Sequence[Migration] = (),
+        without: tuple[str, ...] = (),
+        address: Address | None = None,
+    ) -> None:
         self._workshop = workshop
         self._migrations = migrations
-        self._roles = workshop.shadow.roles()
-        self._there: list[Migration] = []
-        self.without: tuple[str, ...] = ()
-        self.address: Address = workshop.empty()
+        self._roles = workshop.shadow.roles() if roles is None else roles
+        self._there = [*there]
+        self.without = without
+        self.address = workshop.empty() if address is None else address
+
+    @contextmanager
+    def fork(self) -> Iterator[Trunk]:
+        """Yield another trunk that stands where this one does; it is dropped afterwards."""
+        made = Trunk(
+            self._workshop,
+            self._migrations,
+            roles=self._roles,
+            there=self._there,
+            without=self.without,
+            address=self._workshop.shadow.create(self.address),
+        )
+        try:
+            yield made
+        finally:
+            self._workshop.shadow.drop(made.address)
 
     def grow(self, migration: Migration) -> Failure | None:
         """Apply a version; where it raises, the schema is as it was before."""
