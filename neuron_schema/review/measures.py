@@ -101,6 +101,9 @@ class Measure:
         wal_bytes: Bytes of write-ahead log; of a few rows, so only ever to be compared.
         cascaded: What it dropped without naming it, columns and indexes included.
         truncated: Tables that it emptied without reading them.
+        touched: Columns and constraints of tables that were there before, which it added, altered
+            or dropped, renamed ones under both names; None where nobody looked.
+        renamed: Tables and columns, each with its new name.
         said: The server's messages at debug level that tell of work.
         failed: How it failed, or None.
     """
@@ -114,6 +117,8 @@ class Measure:
     wal_bytes: int = 0
     cascaded: tuple[ObjectName, ...] = ()
     truncated: tuple[ObjectName, ...] = ()
+    touched: tuple[ObjectName, ...] | None = None
+    renamed: tuple[tuple[ObjectName, ObjectName], ...] = ()
     said: tuple[str, ...] = ()
     failed: Failed | None = None
 
