@@ -54,6 +54,23 @@ def review(
     return _report(workshop, subject, course, findings, [*failed, *course.failed])
 
 
+def nothing(subject: Subject, *, before: int) -> ReviewReport:
+    """Return the report on no version at all; nothing is run for it.
+
+    Args:
+        subject: What is reviewed, without a version under review.
+        before: How many versions there are.
+    """
+    return ReviewReport(
+        compared_with=subject.changed.compared_with,
+        versions=(),
+        before=before,
+        server=ServerVersions(server=""),
+        unmeasured=tuple(_deleted(subject)),
+        stats=subject.stats,
+    )
+
+
 def _report(
     workshop: Workshop,
     subject: Subject,
@@ -124,11 +141,7 @@ def _unmeasured(
     workshop: Workshop, subject: Subject, course: Course, failed: list[tuple[Migration, Failure]]
 ) -> Iterator[str]:
     """Yield what could not be measured, beside what the measures say themselves."""
-    for label in subject.changed.deleted:
-        yield (
-            f"{label} was deleted. Where it is applied `up` refuses, as its file is missing; "
-            "that is not measured."
-        )
+    yield from _deleted(subject)
     for migration, failure in failed:
         yield f"{migration.label} was left out, as its up fails: {failure}."
     for case in course.cases:
@@ -139,4 +152,12 @@ def _unmeasured(
         yield (
             f"The sizes are those of a PostgreSQL {stats.server_major}; what is measured here is "
             f"PostgreSQL {workshop.shadow.major}."
+        )
+
+
+def _deleted(subject: Subject) -> Iterator[str]:
+    for label in subject.changed.deleted:
+        yield (
+            f"{label} was deleted. Where it is applied `up` refuses, as its file is missing; "
+            "that is not measured."
         )

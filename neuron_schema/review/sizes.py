@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog import Kind, ObjectName
 from neuron_schema.quoting import literal
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neuron_schema.history import Fetch, HistoryTable
+
+_MAJOR: Final = "SELECT pg_catalog.current_setting('server_version_num')::int / 10000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +30,7 @@ class Sizes:
     uncounted: tuple[str, ...] = ()
 
 
-def read(
-    fetch: Fetch,
-    history: HistoryTable,
-    schemas: Sequence[str],
-    *,
-    taken_on: str,
-    server_major: int,
-) -> Sizes:
+def read(fetch: Fetch, history: HistoryTable, schemas: Sequence[str], *, taken_on: str) -> Sizes:
     """Return how large tables and materialized views are; a partitioned table is its partitions.
 
     Any role may ask for it: the rows are those that VACUUM and ANALYZE counted last.
@@ -45,8 +40,8 @@ def read(
         history: The history table; it and the log beside it are left out.
         schemas: Those whose tables are wanted; none for all but PostgreSQL's own.
         taken_on: The day, ISO 8601.
-        server_major: The server's major version.
     """
+    major = int(fetch(_MAJOR)[0][0])
     tables: dict[str, TableStats] = {}
     uncounted: list[str] = []
     for schema, name, rows, size in fetch(_sql(history, schemas)):
@@ -56,7 +51,7 @@ def read(
         else:
             tables[label] = TableStats(rows=rows, bytes=size)
     return Sizes(
-        stats=Stats(taken_on=taken_on, tables=tables, server_major=server_major),
+        stats=Stats(taken_on=taken_on, tables=tables, server_major=major),
         uncounted=tuple(sorted(uncounted)),
     )
 

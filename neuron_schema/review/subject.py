@@ -19,7 +19,7 @@ class Subject:
 
     Attributes:
         migrations: All versions up to the last one under review, in order.
-        changed: Which of them are under review: one at least.
+        changed: which of them are under review.
         root: What paths in the report are relative to.
         stats: The sizes of the real tables, or None.
     """
@@ -32,7 +32,7 @@ class Subject:
     @property
     def earlier(self) -> tuple[Migration, ...]:
         """The versions before the first one under review."""
-        first = min(self.changed.versions)
+        first = min(self.changed.versions, default=0)
         return tuple(each for each in self.migrations if each.number < first)
 
     @property
