@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from neuron_schema.review.stats import Stats
     from neuron_schema.url import Address
 
-_STATS_SECONDS = 30.0
+_STATS_SECONDS = 10.0
 """Long enough for very many tables; a look at a database in use is not to wait for long."""
 
 
