@@ -17,6 +17,7 @@ from neuron_schema.cli import (
     running,
     schemafile,
     showing,
+    sizing,
 )
 from neuron_schema.cli.quick import Command, Group
 
@@ -84,7 +85,7 @@ app.command("verify", cls=Command)(proving.verify)
 app.command("drift", cls=Command)(proving.drift)
 app.command("diff", cls=Command)(proving.diff)
 app.command("review", cls=Command)(reviewing.review)
-app.command("stats", cls=Command)(reviewing.stats)
+app.command("stats", cls=Command)(sizing.stats)
 app.command("wait", cls=Command)(reading.wait)
 app.add_typer(database.app, name="db")
 app.add_typer(showing.app, name="show")

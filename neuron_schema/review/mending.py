@@ -10,7 +10,7 @@ from neuron_schema.review.fixes import propose, try_out
 from neuron_schema.review.hazards import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Workshop
@@ -35,13 +35,18 @@ class Judged:
     proposals: tuple[Proposal | None, ...]
 
 
-def judged(case: Case) -> Judged:
-    """Return what is found of a version, and what could be done instead. Nothing is run."""
+def judged(case: Case, numbers: Collection[int]) -> Judged:
+    """Return what is found of a version, and what could be done instead. Nothing is run.
+
+    Args:
+        case: The version.
+        numbers: Those of all versions that there are.
+    """
     findings = tuple(sorted(judge(case), key=_order))
     return Judged(
         case=case,
         findings=findings,
-        proposals=tuple(propose(case, finding) for finding in findings),
+        proposals=tuple(propose(case, finding, taken=numbers) for finding in findings),
     )
 
 

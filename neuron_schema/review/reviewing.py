@@ -49,22 +49,17 @@ def review(
             course = run(workshop, trunk, subject, listener)
         # The fork goes the same way once more, and a role can be made once on a server.
         workshop.drop_roles_since(roles, migrations)
-        found = [judged(case) for case in course.cases]
+        found = [judged(case, subject.numbers) for case in course.cases]
         findings = mended(workshop, fork, subject.rest, found)
     return _report(workshop, subject, course, findings, [*failed, *course.failed])
 
 
-def nothing(subject: Subject, *, before: int) -> ReviewReport:
-    """Return the report on no version at all; nothing is run for it.
-
-    Args:
-        subject: What is reviewed, without a version under review.
-        before: How many versions there are.
-    """
+def nothing(subject: Subject) -> ReviewReport:
+    """Return the report on a subject without a version under review; nothing is run for it."""
     return ReviewReport(
         compared_with=subject.changed.compared_with,
         versions=(),
-        before=before,
+        before=len(subject.numbers),
         server=ServerVersions(server=""),
         unmeasured=tuple(_deleted(subject)),
         stats=subject.stats,
@@ -97,7 +92,7 @@ def _report(
         diagram=drawing.text,
         tables=drawing.tables,
         unmeasured=(
-            *_unmeasured(workshop, subject, course, failed),
+            *_unmeasured(workshop, subject, failed),
             *([drawing.left_out] if drawing.left_out else []),
         ),
         stats=subject.stats,
@@ -138,15 +133,12 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _unmeasured(
-    workshop: Workshop, subject: Subject, course: Course, failed: list[tuple[Migration, Failure]]
+    workshop: Workshop, subject: Subject, failed: list[tuple[Migration, Failure]]
 ) -> Iterator[str]:
-    """Yield what could not be measured, beside what the measures say themselves."""
+    """Yield what could not be measured, beside what measures and proofs say themselves."""
     yield from _deleted(subject)
     for migration, failure in failed:
-        yield f"{migration.label} was left out, as its up fails: {failure}."
-    for case in course.cases:
-        for each in case.proof.unseeded:
-            yield f"{case.migration.label}: {each}."
+        yield f"{migration.label}, which is not under review, was left out: its up fails. {failure}"
     stats = subject.stats
     if stats is not None and stats.server_major not in (None, workshop.shadow.major):
         yield (

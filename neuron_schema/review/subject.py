@@ -25,6 +25,7 @@ class Subject:
     """
 
     migrations: tuple[Migration, ...]
+    numbers: frozenset[int]
     changed: Changed
     root: Path
     stats: Stats | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from neuron_schema.cli import reviewing
+from neuron_schema.cli import sizing
 from tests.conftest import libpq
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def test_a_table_that_somebody_holds_is_not_waited_for_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It ends with exit 6, and says why."""
-    monkeypatch.setattr(reviewing, "_STATS_SECONDS", 1.0)
+    monkeypatch.setattr(sizing, "LIMIT_S", 1.0)
     with psycopg.connect(libpq(database)) as other:
         other.execute("LOCK TABLE big IN ACCESS EXCLUSIVE MODE")
         result = cli.quick("stats", code=6)
