@@ -184,7 +184,7 @@ def _reviewed(
         migrations=call.migrations([info for info in infos if info.number <= last]),
         numbers=frozenset(info.number for info in infos),
         changed=changed,
-        root=call.settings.root,
+        root=_root(call),
         stats=sizes,
     )
     if not changed.versions:
@@ -193,6 +193,13 @@ def _reviewed(
     major = sizes.server_major if sizes and sizes.server_major in MAJORS else None
     with open_server(call, shadow_url, major if shadow_url is None else None) as shadow:
         return review(call.workshop(shadow, schemas=call.settings.schemas), subject, _told)
+
+
+def _root(call: Invocation) -> Path:
+    """Return what reviewers count paths from: the work tree, else where the settings are."""
+    directory = call.versions.directory
+    places = (each for each in directory.parents if (each / ".git").exists())
+    return next(places, call.settings.root)
 
 
 def _told(migration: Migration) -> None:
