@@ -1,0 +1,165 @@
+"""What the tracer asks a server. Nothing else in a review reads its catalogs and statistics.
+
+https://www.postgresql.org/docs/current/view-pg-locks.html
+https://www.postgresql.org/docs/current/monitoring-stats.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from neuron_schema.catalog import Kind, ObjectName
+from neuron_schema.catalog.queries import FIRST_USER_OID
+from neuron_schema.review.locks import LockMode, mode_of
+from neuron_schema.review.tracing.part_queries import PARTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from neuron_schema.history import Fetch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A relation as one session sees it, and what its transaction did to it so far.
+
+    Attributes:
+        kind: As ``pg_class.relkind``.
+        parent: What it is a part of: an index's or TOAST table's table, a sequence's owner.
+        filenode: The file its rows are in; another one after a rewrite. 0 for none.
+        method: The access method: ``heap``, ``btree``, ``hnsw``, or "".
+        scans: How often it was read from end to end.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    parent: int | None
+    filenode: int
+    method: str
+    scans: int
+    inserted: int
+    updated: int
+    deleted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An object of which a statement may dispose, other than a relation.
+
+    Attributes:
+        of: The relation that it belongs to, or None.
+        refers: The table that a foreign key points at, or None.
+    """
+
+    name: ObjectName
+    of: int | None = None
+    refers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What there is, by OID.
+
+    Attributes:
+        relations: All but temporary ones and PostgreSQL's own.
+        parts: Everything else, by catalog, OID and column number.
+    """
+
+    relations: Mapping[int, Relation]
+    parts: Mapping[tuple[str, int, int], Part]
+
+
+def read_catalog(fetch: Fetch, *, flushed: bool = False) -> Catalog:
+    """Read what there is, as a session sees it.
+
+    Args:
+        fetch: Runs SQL on the session.
+        flushed: Count what ended sessions did, rather than this one's transaction.
+    """
+    rows = fetch(_RELATIONS.replace("_xact", "") if flushed else _RELATIONS)
+    relations = {row[0]: _relation(row) for row in rows}
+    parts = {
+        (catalog, oid, number): Part(
+            ObjectName(
+                kind=Kind(kind), name=name, schema=schema, parent=parent, arguments=arguments
+            ),
+            of,
+            refers,
+        )
+        for catalog, oid, number, kind, name, schema, parent, arguments, of, refers in fetch(PARTS)
+    }
+    return Catalog(relations, parts)
+
+
+def _relation(row: tuple[object, ...]) -> Relation:
+    names = (
+        "oid", "schema", "name", "kind", "parent", "filenode",
+        "method", "scans", "inserted", "updated", "deleted",
+    )  # fmt: skip
+    return Relation(**dict(zip(names, row, strict=True)))  # type: ignore[arg-type]
+
+
+def own_tables(fetch: Fetch, condition: str) -> frozenset[int]:
+    """Return the OIDs of the tables for which a condition on ``c`` and ``n`` holds."""
+    rows = fetch(
+        "SELECT c.oid::pg_catalog.int8 FROM pg_catalog.pg_class c "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        f"WHERE c.relkind IN ('r', 'p') AND {condition}"
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def read_locks(fetch: Fetch, pids: Iterable[int]) -> dict[int, LockMode]:
+    """Return the strongest mode in which backends hold, or wait for, each relation.
+
+    A mode that is waited for counts: whoever comes later waits behind it.
+    """
+    wanted = ", ".join(str(int(pid)) for pid in pids) or "0"
+    rows = fetch(
+        "SELECT l.relation::pg_catalog.int8, l.mode FROM pg_catalog.pg_locks l "
+        f"WHERE l.locktype = 'relation' AND l.pid IN ({wanted}) "
+        f"AND l.relation >= {FIRST_USER_OID} AND l.database = (SELECT d.oid "
+        "FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())"
+    )
+    strongest: dict[int, LockMode] = {}
+    for oid, word in rows:
+        mode = mode_of(word)
+        known = strongest.get(oid)
+        if known is None or mode.strength > known.strength:
+            strongest[oid] = mode
+    return strongest
+
+
+def read_wal(fetch: Fetch) -> int:
+    """Return how many bytes of write-ahead log the server has written so far."""
+    sql = "SELECT (pg_catalog.pg_current_wal_insert_lsn() - '0/0')::pg_catalog.int8"
+    return int(fetch(sql)[0][0])
+
+
+def is_empty(fetch: Fetch, oid: int) -> bool:
+    """Return whether a relation's file has no page."""
+    return bool(fetch(f"SELECT pg_catalog.pg_relation_size({int(oid)}) = 0")[0][0])
+
+
+_RELATIONS: Final = f"""
+SELECT c.oid::pg_catalog.int8, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+  c.relkind::pg_catalog.text, COALESCE(i.indrelid, t.oid, s.refobjid)::pg_catalog.int8,
+  c.relfilenode::pg_catalog.int8, COALESCE(am.amname::pg_catalog.text, ''),
+  CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_stat_get_xact_numscans(c.oid) ELSE 0 END,
+  CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) ELSE 0 END,
+  CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) ELSE 0 END,
+  CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) ELSE 0 END
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+LEFT JOIN pg_catalog.pg_class t ON t.reltoastrelid = c.oid AND c.relkind = 't'
+LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+LEFT JOIN pg_catalog.pg_depend s ON s.objid = c.oid AND c.relkind = 'S'
+  AND s.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  AND s.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND s.deptype IN ('a', 'i')
+WHERE c.oid >= {FIRST_USER_OID} AND c.relpersistence <> 't'
+  AND c.relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I', 't', 'S')
+"""

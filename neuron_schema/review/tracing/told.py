@@ -1,0 +1,54 @@
+"""The server's own words about its work: messages at level DEBUG1, which it never translates.
+
+They corroborate what the catalogs and statistics tell, and of a foreign key's validation they are
+the only sure sign: it is a query, and the planner may read an index.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from psycopg.errors import Diagnostic
+
+REWRITING: Final = 'rewriting table "{}"'
+VERIFYING: Final = 'verifying table "{}"'
+BUILDING: Final = re.compile(
+    r'building index "(?P<index>.*)" on table "(?P<table>.*)" '
+    r"(?:serially|with request for \d+ parallel workers?)",
+    re.DOTALL,
+)
+VALIDATING: Final = 'validating foreign key constraint "{}"'
+PROVEN: Final = 'existing constraints on column "{}.'
+IMPLIED: Final = ('partition constraint for table "{}" is implied by existing constraints',
+    'updated partition constraint for default partition "{}" is implied by existing constraints')  # fmt: skip
+
+
+class Listener:
+    """Takes what the server says in the sessions that are watched."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def __call__(self, said: Diagnostic) -> None:
+        if said.severity_nonlocalized == "DEBUG" and said.message_primary:
+            self._texts.append(said.message_primary)
+
+    def take(self) -> tuple[str, ...]:
+        """Return what was said since it was last taken."""
+        texts, self._texts = tuple(self._texts), []
+        return texts
+
+
+def table_of(text: str, names: frozenset[str]) -> str | None:
+    """Return the table that a message names, if it is one of those."""
+    for name in names:
+        if text in (REWRITING.format(name), VERIFYING.format(name)):
+            return name
+        if text.startswith(PROVEN.format(name)):
+            return name
+        if text in [each.format(name) for each in IMPLIED]:
+            return name
+    built = BUILDING.fullmatch(text)
+    return built["table"] if built is not None and built["table"] in names else None
