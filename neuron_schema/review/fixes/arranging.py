@@ -108,7 +108,13 @@ def arranged(
         return None
     edits = tuple(edit for each in remedies for edit in each.edits)
     modules = tuple(
-        _module(original, each, edits, hazard, numbers, at) for at, each in enumerate(found)
+        FixModule(
+            file_name=f"{numbers[at]}_{_name(original, each, at)}.py",
+            source=written(
+                _draft(original, each, edits, hazard, _docstring(original, each, numbers, at))
+            ),
+        )
+        for at, each in enumerate(found)
     )
     return _summary(numbers, taken), modules
 
@@ -192,37 +198,30 @@ def _undone_by(original: Original, item: Item) -> int | None:
     return None
 
 
-def _module(
+def _draft(
     original: Original,
     part: _Part | Stage,
     edits: tuple[Edit, ...],
     hazard: str,
-    numbers: Sequence[str],
-    at: int,
-) -> FixModule:
-    """Write one version."""
-    own = original.module
-    migration = original.migration
-    name = migration.name if at == 0 else _slug(part, migration.name)
-    apart = isinstance(part, Stage) and part.apart
-    limits = set(SESSION_LIMITS)
-    declared = {key for key, _ in migration.settings}
-    alone = isinstance(part, Stage) and part.alone
-    down: tuple[Piece, ...] | None = tuple(part.down)
-    if isinstance(part, _Part) and migration.irreversible is not None:
-        down = None
-    draft = Draft(
+    docstring: str,
+) -> Draft:
+    """Return what is to be written of one version."""
+    own, migration = original.module, original.migration
+    stage = part if isinstance(part, Stage) else None
+    apart = stage is not None and stage.apart
+    declared = frozenset(key for key, _ in migration.settings)
+    untouched = stage is None and migration.irreversible is not None
+    return Draft(
         module=ModuleText(EMPTY) if apart else own,
-        docstring=_docstring(original, part, numbers, at),
+        docstring=docstring,
         up=tuple(part.up),
-        down=down,
+        down=None if untouched else tuple(part.down),
         edits=() if apart else edits,
-        definitions=part.definitions if isinstance(part, Stage) else "",
-        imports=part.imports if isinstance(part, Stage) else (),
-        settings=frozenset(declared - limits if alone else declared),
-        accept=frozenset() if isinstance(part, Stage) else _accepted(own) - {hazard},
+        definitions=stage.definitions if stage is not None else "",
+        imports=stage.imports if stage is not None else (),
+        settings=declared - set(SESSION_LIMITS) if stage is not None and stage.alone else declared,
+        accept=frozenset() if stage is not None else _accepted(own) - {hazard},
     )
-    return FixModule(file_name=f"{numbers[at]}_{name}.py", source=written(draft))
 
 
 def _accepted(module: ModuleText) -> frozenset[str]:
@@ -244,7 +243,11 @@ def _docstring(original: Original, part: _Part | Stage, numbers: Sequence[str], 
     return "\n\n".join(each for each in (own, rest) if each) or "."
 
 
-def _slug(part: _Part | Stage, name: str) -> str:
+def _name(original: Original, part: _Part | Stage, at: int) -> str:
+    """Return what a version is called; the first one is called as the original is."""
+    name = original.migration.name
+    if at == 0:
+        return name
     text = part.slug if isinstance(part, Stage) else f"{name}_rest"
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:_SLUG_LENGTH].strip("_") or "rest"
 

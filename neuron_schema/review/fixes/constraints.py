@@ -35,9 +35,9 @@ _SCHEMA: Final = "sqlalchemy.schema"
 
 def add_constraint(original: Original, _: Finding) -> Iterator[Remedy]:
     """Yield how each CHECK and foreign key of a table that was there is added NOT VALID."""
-    for item, ref, table, constraint in _added(original, ("check", "foreign key")):
+    for item, ref, _table, constraint in _added(original, ("check", "foreign key")):
         if "not valid" not in item.words and "not enforced" not in item.words:
-            yield _in_two(original, item, ref, table, constraint)
+            yield _in_two(original, item, ref, constraint)
 
 
 def add_unique(original: Original, _: Finding) -> Iterator[Remedy]:
@@ -131,9 +131,7 @@ def _validation(
     )
 
 
-def _in_two(
-    original: Original, item: Item, ref: ObjectRef, table: Relation, constraint: Constraint
-) -> Remedy:
+def _in_two(original: Original, item: Item, ref: ObjectRef, constraint: Constraint) -> Remedy:
     """Return how a constraint is added NOT VALID, and validated later."""
     names = frozenset({constraint.name})
     module = original.module
@@ -210,14 +208,3 @@ def _unnamed(original: Original, table: Relation) -> str | None:
 def _adds(item: Item, name: str) -> bool:
     ref = item.made(Kind.CONSTRAINT)
     return ref is not None and ref.name == name
-
-
-__all__ = [
-    "VALIDATING",
-    "add_constraint",
-    "add_unique",
-    "constraint_named",
-    "unique_stages",
-    "validated_too_soon",
-    "validation",
-]

@@ -71,9 +71,7 @@ def held_at_once(table: ObjectRef, column: str, major: int) -> tuple[tuple[Piece
     return (added,), _stage(table, column, up, (added, drops))
 
 
-def _stage(
-    table: ObjectRef, column: str, up: tuple[Piece, ...], down: tuple[Piece, ...]
-) -> Stage:
+def _stage(table: ObjectRef, column: str, up: tuple[Piece, ...], down: tuple[Piece, ...]) -> Stage:
     return Stage(
         slug=f"validate_{table.name}_{column}_not_null",
         says=f"Check that no row of {table.name} has NULL in {column} while others write.",
