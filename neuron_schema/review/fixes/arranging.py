@@ -35,6 +35,7 @@ class Stage:
         down: Those that undo them.
         alone: PostgreSQL commits its one operation on its own.
         apart: It needs nothing of the author's module.
+        family: Stages of one family may share a version.
         definitions: Statements in front of ``up``, where it stands apart.
         imports: What these need.
     """
@@ -45,6 +46,7 @@ class Stage:
     down: tuple[Piece, ...] = ()
     alone: bool = False
     apart: bool = False
+    family: str = ""
     definitions: str = ""
     imports: tuple[tuple[str, str], ...] = ()
 
@@ -61,6 +63,7 @@ class Remedy:
         waits: What comes after the statement comes after its stages, too.
         edits: What is altered in the author's module.
         down: What becomes of statements of ``down``, by their numbers.
+        more_down: What comes first in the ``down`` of the version that it was in.
     """
 
     number: int
@@ -70,6 +73,7 @@ class Remedy:
     waits: bool = False
     edits: tuple[Edit, ...] = ()
     down: Mapping[int, tuple[Piece, ...]] = field(default_factory=dict)
+    more_down: tuple[Piece, ...] = ()
 
 
 @dataclass(slots=True)
@@ -94,8 +98,7 @@ def arranged(
     """
     ways = {each.number: each for each in remedies}
     parts = _parts(original, ways)
-    if not _with_down(original, ways, parts):
-        return None
+    _with_down(original, ways, parts)
     found = [each for each in parts if isinstance(each, Stage) or each.up]
     if any(isinstance(each, _Part) and not each.up and each.down for each in parts):
         return None
@@ -105,7 +108,13 @@ def arranged(
         return None
     edits = tuple(edit for each in remedies for edit in each.edits)
     modules = tuple(
-        _module(original, each, edits, hazard, numbers, at) for at, each in enumerate(found)
+        FixModule(
+            file_name=f"{numbers[at]}_{_name(original, each, at)}.py",
+            source=written(
+                _draft(original, each, edits, hazard, _docstring(original, each, numbers, at))
+            ),
+        )
+        for at, each in enumerate(found)
     )
     return _summary(numbers, taken), modules
 
@@ -138,18 +147,18 @@ def _mentions(item: Item, names: Collection[str]) -> bool:
 
 
 def _merged(stages: Sequence[Stage]) -> list[Stage]:
-    """Put stages of one kind that run in a transaction into one version."""
+    """Put stages of one family into one version."""
     found: list[Stage] = []
     for stage in stages:
         last = found[-1] if found else None
-        same = last is not None and not last.alone and not stage.alone
-        if last is None or not same or last.apart is not stage.apart:
+        if last is None or not stage.family or last.family != stage.family:
             found.append(stage)
             continue
         found[-1] = replace(
             last,
             says=f"{last.says}\n\n{stage.says}",
             up=(*last.up, *stage.up),
+            apart=last.apart and stage.apart,
             down=(*stage.down, *last.down),
             imports=(*last.imports, *stage.imports),
         )
@@ -158,7 +167,7 @@ def _merged(stages: Sequence[Stage]) -> list[Stage]:
 
 def _with_down(
     original: Original, ways: Mapping[int, Remedy], parts: Sequence[_Part | Stage]
-) -> bool:
+) -> None:
     """Give each statement of ``down`` to the version that it undoes a part of."""
     own = [each for each in parts if isinstance(each, _Part)]
     instead = {number: pieces for way in ways.values() for number, pieces in way.down.items()}
@@ -169,7 +178,9 @@ def _with_down(
             number = len(original.up) + 1 - item.number
         part = next((each for each in own if number in each.numbers), own[0])
         part.down += instead.get(item.number, (item.piece,))
-    return True
+    for way in ways.values():
+        part = next(each for each in own if way.number in each.numbers)
+        part.down[:0] = way.more_down
 
 
 def _undone_by(original: Original, item: Item) -> int | None:
@@ -187,37 +198,30 @@ def _undone_by(original: Original, item: Item) -> int | None:
     return None
 
 
-def _module(
+def _draft(
     original: Original,
     part: _Part | Stage,
     edits: tuple[Edit, ...],
     hazard: str,
-    numbers: Sequence[str],
-    at: int,
-) -> FixModule:
-    """Write one version."""
-    own = original.module
-    migration = original.migration
-    name = migration.name if at == 0 else _slug(part, migration.name)
-    apart = isinstance(part, Stage) and part.apart
-    limits = set(SESSION_LIMITS)
-    declared = {key for key, _ in migration.settings}
-    alone = isinstance(part, Stage) and part.alone
-    down: tuple[Piece, ...] | None = tuple(part.down)
-    if isinstance(part, _Part) and migration.irreversible is not None:
-        down = None
-    draft = Draft(
+    docstring: str,
+) -> Draft:
+    """Return what is to be written of one version."""
+    own, migration = original.module, original.migration
+    stage = part if isinstance(part, Stage) else None
+    apart = stage is not None and stage.apart
+    declared = frozenset(key for key, _ in migration.settings)
+    untouched = stage is None and migration.irreversible is not None
+    return Draft(
         module=ModuleText(EMPTY) if apart else own,
-        docstring=_docstring(original, part, numbers, at),
+        docstring=docstring,
         up=tuple(part.up),
-        down=down,
+        down=None if untouched else tuple(part.down),
         edits=() if apart else edits,
-        definitions=part.definitions if isinstance(part, Stage) else "",
-        imports=part.imports if isinstance(part, Stage) else (),
-        settings=frozenset(declared - limits if alone else declared),
-        accept=frozenset() if isinstance(part, Stage) else _accepted(own) - {hazard},
+        definitions=stage.definitions if stage is not None else "",
+        imports=stage.imports if stage is not None else (),
+        settings=declared - set(SESSION_LIMITS) if stage is not None and stage.alone else declared,
+        accept=frozenset() if stage is not None else _accepted(own) - {hazard},
     )
-    return FixModule(file_name=f"{numbers[at]}_{name}.py", source=written(draft))
 
 
 def _accepted(module: ModuleText) -> frozenset[str]:
@@ -239,7 +243,11 @@ def _docstring(original: Original, part: _Part | Stage, numbers: Sequence[str], 
     return "\n\n".join(each for each in (own, rest) if each) or "."
 
 
-def _slug(part: _Part | Stage, name: str) -> str:
+def _name(original: Original, part: _Part | Stage, at: int) -> str:
+    """Return what a version is called; the first one is called as the original is."""
+    name = original.migration.name
+    if at == 0:
+        return name
     text = part.slug if isinstance(part, Stage) else f"{name}_rest"
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:_SLUG_LENGTH].strip("_") or "rest"
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from neuron_schema.actions import Kind
 from neuron_schema.canonical import tokens
-from neuron_schema.catalog import Kind as Is
 from neuron_schema.review.fixes.arranging import Remedy, Stage
 from neuron_schema.review.fixes.text import call_with, call_without, string
-from neuron_schema.review.fixes.writing import Piece, ops
+from neuron_schema.review.fixes.writing import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,9 +116,10 @@ def _author_edits(original: Original, item: Item | None, construct: str) -> tupl
     if "postgresql_concurrently" in words:
         return None
     edits.append(call_with(module.source, call, _CONCURRENTLY))
-    for keyword in outer.keywords:
-        if keyword.arg == "if_not_exists" and construct == "CreateIndex":
-            edits.append(call_without(module.source, outer, keyword))
+    refused = {"if_not_exists"} if construct == "CreateIndex" else set()
+    edits += [
+        call_without(module.source, outer, each) for each in outer.keywords if each.arg in refused
+    ]
     return tuple(edits)
 
 
@@ -184,8 +184,8 @@ def definition_of(
     arguments.append(f"postgresql_using={string(index.method)}")
     include, rest = _clause(rest, "INCLUDE")
     if include is not None:
-        names = ", ".join(string(_bare(each)) for each in _split(include))
-        arguments.append(f"postgresql_include=[{names}]")
+        included = ", ".join(map(string, _include_names(include)))
+        arguments.append(f"postgresql_include=[{included}]")
     if "NULLS NOT DISTINCT" in rest:
         arguments.append("postgresql_nulls_not_distinct=True")
     if index.options:
@@ -194,7 +194,7 @@ def definition_of(
         arguments.append(f"postgresql_with={{{pairs}}}")
     if index.tablespace is not None:
         arguments.append(f"postgresql_tablespace={string(index.tablespace)}")
-    before, where, condition = rest.partition(" WHERE ")
+    _, where, condition = rest.partition(" WHERE ")
     if where:
         arguments.append(f"postgresql_where=text({string(condition)})")
     if concurrently:
@@ -249,6 +249,3 @@ def _split(text: str) -> list[str]:
 
 def _bare(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
-
-
-__all__ = ["Is", "create_index", "definition_of", "drop_index", "ops", "written_anew"]

@@ -82,7 +82,8 @@ class ModuleText:
         """Return the call of one of the functions or classes that an expression stands for."""
         if isinstance(node, ast.Name):
             value = self.assigned(node.id)
-            return None if value is None or isinstance(value, ast.Name) else self.call(value, wanted)
+            known = value is not None and not isinstance(value, ast.Name)
+            return self.call(value, wanted) if known and value is not None else None
         if not isinstance(node, ast.Call) or any(isinstance(a, ast.Starred) for a in node.args):
             return None
         full = self.names.full_name(node.func) or ""

@@ -9,7 +9,7 @@ from neuron_schema import version_module
 from neuron_schema.compile_error import CompileError
 from neuron_schema.discovery import split_file_name
 from neuron_schema.errors import VersionError
-from neuron_schema.review.fixes import indexes
+from neuron_schema.review.fixes import constraints, indexes, not_null
 from neuron_schema.review.fixes.arranging import Remedy, arranged
 from neuron_schema.review.fixes.original import Original
 from neuron_schema.review.fixes.proposal import Proposal
@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding, FixModule
 
-_Remedies: TypeAlias = "Callable[[Original, Finding], Iterator[Remedy]]"
+_Way: TypeAlias = "Callable[[Original, Finding], Iterator[Remedy]]"
 
-_BY_HAZARD: Final[Mapping[str, tuple[_Remedies, ...]]] = {
-    "create-index-blocking": (indexes.create_index,),
-    "vector-index-blocking": (indexes.create_index,),
+_INDEXES: Final[tuple[_Way, ...]] = (indexes.create_index,)
+_BY_HAZARD: Final[Mapping[str, tuple[_Way, ...]]] = {
+    "add-check-valid": (constraints.add_constraint,),
+    "add-fk-valid": (constraints.add_constraint,),
+    "add-unique-blocking": (constraints.add_unique,),
+    "create-index-blocking": _INDEXES,
     "drop-index-blocking": (indexes.drop_index,),
+    "not-valid-validated-same-tx": (constraints.validated_too_soon,),
+    "set-not-null-scan": (not_null.set_not_null,),
+    "vector-index-blocking": _INDEXES,
 }
 _NOWHERE: Final = "<proposal>"
 REMEDIED: Final = frozenset(_BY_HAZARD)
@@ -44,11 +50,11 @@ def propose(case: Case, finding: Finding, *, taken: Collection[int] = ()) -> Pro
         return None
     original = Original(case)
     remedies: list[Remedy] = []
-    for remedy in (each for way in _BY_HAZARD[finding.hazard] for each in way(original, finding)):
-        if all(each.number != remedy.number for each in remedies):
-            remedies.append(remedy)
-    numbers = {each.number for each in remedies}
-    if not remedies or (finding.statement is not None and finding.statement not in numbers):
+    for way in _BY_HAZARD[finding.hazard]:
+        remedies = list(way(original, finding))
+        if remedies and finding.statement in {None, *(each.number for each in remedies)}:
+            break
+    else:
         return None
     found = arranged(original, remedies, finding.hazard, taken)
     if found is None or not all(map(_is_valid, found[1])):

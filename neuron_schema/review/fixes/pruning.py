@@ -76,7 +76,8 @@ def _bound(statement: ast.stmt) -> set[str]:
         targets = [statement.target]
     else:
         return set()
-    return {each.id for each in targets if isinstance(each, ast.Name)} if len(targets) == 1 else set()
+    names = {each.id for each in targets if isinstance(each, ast.Name)}
+    return names if len(targets) == 1 else set()
 
 
 def _removal(source: Source, statement: ast.stmt) -> Edit:

@@ -35,7 +35,7 @@ class Source:
     """The text of a module, and where the nodes of its syntax tree are in it.
 
     Args:
-        text: The text; its lines end in ``\\n``.
+        text: The text; its lines end as on Unix.
 
     Raises:
         SyntaxError: it is no Python.
@@ -95,7 +95,7 @@ class Source:
 
 def call_with(source: Source, call: ast.Call, keyword: str) -> Edit:
     """Return the edit that gives a call one more keyword argument, ``name=value``."""
-    arguments = [*call.args, *call.keywords]
+    arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
     begin, end = source.span(call)
     _, last = source.span(arguments[-1])
     trailing = next((place for place, text in source.tokens(last, end) if text == ","), None)
@@ -116,9 +116,9 @@ def call_with(source: Source, call: ast.Call, keyword: str) -> Edit:
 
 def call_without(source: Source, call: ast.Call, argument: ast.expr | ast.keyword) -> Edit:
     """Return the edit that takes an argument, not the first one, out of a call."""
-    arguments = sorted((source.span(each) for each in (*call.args, *call.keywords)))
+    arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
     start, end = source.span(argument)
-    before = max(stop for _, stop in arguments if stop <= start)
+    before = max(stop for _, stop in map(source.span, arguments) if stop <= start)
     return Edit(before, end, "")
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from neuron_schema.catalog import diff
 from neuron_schema.discovery import VersionSet
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from neuron_schema.catalog import Change, Snapshot
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Ground, Workshop
-    from neuron_schema.proof.rows import Content
     from neuron_schema.review.case import Case
     from neuron_schema.review.fixes.proposal import Proposal
     from neuron_schema.review.measures import VersionMeasure
     from neuron_schema.url import Address
+
+_Rows: TypeAlias = "dict[tuple[str, str], tuple[int, int, str]]"
+"""By table and column: how many rows, how many values, and a digest of these."""
 
 
 def try_out(workshop: Workshop, base: Address, case: Case, proposal: Proposal) -> Fix | None:
@@ -155,17 +157,29 @@ def _same_rows(
     with workshop.shadow.database(base) as seeded:
         with workshop.open(seeded) as ground:
             seed(ground.connection, case.before)
-        ways: list[dict[str, Any] | None] = []
-        for way in ((case.migration,), migrations):
+
+        def after(way: Sequence[Migration]) -> _Rows | None:
             with workshop.shadow.database(seeded) as address, workshop.open(address) as ground:
-                ways.append(_rows_after(ground, case, way))
-    original, fixed = ways
-    return original is None or original == fixed
+                return _rows_after(ground, case, way)
+
+        original = after((case.migration,))
+        if original is None:
+            return True
+        fixed = after(migrations)
+        if fixed is None or fixed.keys() != original.keys():
+            return False
+        apart = {place for place, held in original.items() if fixed[place] != held}
+        if not apart:
+            return True
+        # random() and the like give other values each time, in the original too.
+        again = after((case.migration,)) or {}
+        return all(
+            again.get(place) != original[place] and fixed[place][:2] == original[place][:2]
+            for place in apart
+        )
 
 
-def _rows_after(
-    ground: Ground, case: Case, migrations: Sequence[Migration]
-) -> dict[str, Any] | None:
+def _rows_after(ground: Ground, case: Case, migrations: Sequence[Migration]) -> _Rows | None:
     """Return what the tables hold after versions; None where these fail on rows."""
     try:
         for migration in migrations:
@@ -174,9 +188,8 @@ def _rows_after(
         raise
     except NeuronSchemaError:
         return None
-    found = contents(ground.connection, case.after)
-    return {table: _comparable(content, table) for table, content in found.items()}
-
-
-def _comparable(content: Content, table: str) -> Any:
-    raise NotImplementedError(table, content)
+    return {
+        (table, column): (held.rows, held.filled[column], digest)
+        for table, held in contents(ground.connection, case.after).items()
+        for column, digest in held.digests.items()
+    }

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.canonical import canonical
-from neuron_schema.review.fixes.module import ModuleText
 from neuron_schema.review.fixes.pruning import pruned, used_names, with_imports
 from neuron_schema.review.fixes.text import WIDTH, Edit, string
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from neuron_schema.review.fixes.module import Element
+    from neuron_schema.review.fixes.module import Element, ModuleText
 
 OPS: Final = "neuron_schema.ops"
 EMPTY: Final = '"""."""\n\nup = []\n\ndown = []\n'
@@ -90,7 +89,7 @@ def written(draft: Draft) -> str:
     edits += _declared(draft.module, "settings", draft.settings)
     edits += _declared(draft.module, "accept", draft.accept)
     if draft.definitions:
-        place = next(_start(draft.module, each) for each in ("up",))
+        place = _start(draft.module, "up")
         edits.append(Edit(place, place, f"{draft.definitions}\n\n"))
     # What an edit inside a list does is in the list's own.
     text = source.edited(0, len(source.text), edits)
