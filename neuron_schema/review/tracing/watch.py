@@ -16,6 +16,7 @@ from neuron_schema.review.tracing.queries import (
     own_tables,
     read_catalog,
     read_locks,
+    read_relations,
     read_wal,
 )
 from neuron_schema.review.tracing.told import Listener
@@ -127,7 +128,7 @@ class StatementWatch:
         self._observer = observer
         self._session = session
         with _watching():
-            self._committed = read_catalog(observer.fetch).relations
+            self._committed = read_relations(observer.fetch)
         self._before: Catalog | None = None
         self._held: dict[int, Held] = {}
         self._blocked: dict[int, Blocked] = {}
