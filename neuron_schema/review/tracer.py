@@ -80,7 +80,7 @@ class _Measuring:
         self._stage = stage
         self._migration = stage.migration
         self._concurrent = any(each.own_commit for each in stage.migration.up_statements)
-        self._unmeasured: list[str] = []
+        self._unmeasured = [] if stage.counts else [_UNCOUNTED]
 
     def measure(self) -> VersionMeasure:
         """Return what was measured."""
@@ -118,8 +118,6 @@ class _Measuring:
             self._unmeasured += [note for note in notes if note not in self._unmeasured]
             return outcome
         with self._stage.copy(rows=rows, settings=settings) as place:
-            if not place.observer.counts and _UNCOUNTED not in self._unmeasured:
-                self._unmeasured.append(_UNCOUNTED)
             return run_shipped(place, self._migration)
 
     def _completed(self, full: Outcome) -> list[Measure | None]:
@@ -148,7 +146,7 @@ class _Measuring:
     def _zone_dependent(self, full: Outcome) -> Iterator[str]:
         """Yield what a session's time zone decides: it says what a time without one means."""
         texts = [words(each.sql) for each in self._migration.up_statements]
-        if full.failed or not any("alter" in text and text & _ZONED for text in texts):
+        if not any(text >= _RETYPES and text & _ZONED for text in texts):
             return
         other = self._run(rows=True, settings={"TimeZone": _ANOTHER_TIME_ZONE})
         for number, (here, there) in enumerate(zip(full.measures, other.measures, strict=False), 1):
@@ -173,6 +171,7 @@ class _Measuring:
                 yield f"{each}; what fails on its rows is not seen"
 
 
+_RETYPES: Final = frozenset({"alter", "type"})
 _ZONED: Final = frozenset({"timestamptz", "timetz", "zone"})
 
 

@@ -46,6 +46,7 @@ class Stage:
         empty: The database before it, without rows but the versions' own.
         filled: The same with hostile rows.
         unseeded: The tables that stayed empty.
+        counts: Whether the server counts scans and rows; a superuser's to say.
     """
 
     workshop: Workshop
@@ -53,6 +54,7 @@ class Stage:
     empty: Address
     filled: Address
     unseeded: tuple[Unseeded, ...]
+    counts: bool
 
     @contextmanager
     def copy(
@@ -90,6 +92,12 @@ def staged(workshop: Workshop, base: Address, migration: Migration) -> Iterator[
             if names:
                 # The versions of rows that seeding left behind would be read as rows are.
                 ground.connection.execute(f"VACUUM {', '.join(names)}".encode())
+            counts = ground.connection.execute("SHOW track_counts").fetchone()
         yield Stage(
-            workshop=workshop, migration=migration, empty=base, filled=filled, unseeded=unseeded
+            workshop=workshop,
+            migration=migration,
+            empty=base,
+            filled=filled,
+            unseeded=unseeded,
+            counts=counts == ("on",),
         )
