@@ -27,6 +27,8 @@ _UNCOUNTED: Final = (
     "tell is known"
 )
 _ANOTHER_TIME_ZONE: Final = "Europe/Paris"
+_RETYPES: Final = frozenset({"alter", "type"})
+_ZONED: Final = frozenset({"timestamptz", "timetz", "zone"})
 
 
 def measure(workshop: Workshop, base: Address, migration: Migration) -> VersionMeasure:
@@ -129,10 +131,10 @@ class _Measuring:
         empty = self._run(rows=False)
         further = empty.came_to > place or (full.at_end and empty.failed is None)
         if not further:
-            found = _ended(full, rows_only=False)
+            found = _ended(full)
         else:
             failed = replace(full.failed, rows_only=True)
-            found = list(_ended(empty, rows_only=False))
+            found = _ended(empty)
             at = count - 1 if full.at_end else place
             found[:at] = full.measures[:at]
             found[at] = replace(found[at], failed=failed)
@@ -171,16 +173,11 @@ class _Measuring:
                 yield f"{each}; what fails on its rows is not seen"
 
 
-_RETYPES: Final = frozenset({"alter", "type"})
-_ZONED: Final = frozenset({"timestamptz", "timetz", "zone"})
-
-
-def _ended(outcome: Outcome, *, rows_only: bool) -> list[Measure]:
+def _ended(outcome: Outcome) -> list[Measure]:
     """Return the measures of an outcome, its failure on the statement that failed."""
     if outcome.failed is None:
         return list(outcome.measures)
-    failed = replace(outcome.failed, rows_only=rows_only)
     if outcome.at_end:
         *most, last = outcome.measures
-        return [*most, replace(last, failed=failed)]
-    return [*outcome.measures, Measure(failed=failed)]
+        return [*most, replace(last, failed=outcome.failed)]
+    return [*outcome.measures, Measure(failed=outcome.failed)]
