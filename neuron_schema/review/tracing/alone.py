@@ -152,7 +152,7 @@ class _Alone:
 
     def _start(self) -> None:
         self._stack.close()
-        self._place = self._stack.enter_context(self._stage.copy(rows=self._rows))
+        self._place = self._stack.enter_context(self._stage.copy(rows=self._rows, last=True))
         self._session = self._stack.enter_context(connected(self._place.address))
         self._place.observer.prepare(self._session)
         self._watch = None
