@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from neuron_schema.review.measures import Measure, StatementMeasure, VersionMeasure
 from neuron_schema.review.tracing.alone import run_alone
-from neuron_schema.review.tracing.outcome import Outcome
 from neuron_schema.review.tracing.parked import run_parked
 from neuron_schema.review.tracing.shipped import run_shipped
 from neuron_schema.review.tracing.stage import staged
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Workshop
+    from neuron_schema.review.tracing.outcome import Outcome
     from neuron_schema.review.tracing.stage import Stage
     from neuron_schema.url import Address
 
@@ -108,7 +108,7 @@ class _Measuring:
             at = count - 1 if full.at_end else place
             found[:at] = full.measures[:at]
             found[at] = replace(found[at], failed=failed)
-            later = f", and so are those after it: whether they fail on rows is not known"
+            later = ", and so are those after it: whether they fail on rows is not known"
             self._unmeasured.append(
                 f"statement {at + 1} fails where there are rows, so its locks and its work are "
                 f"measured on empty tables{later if at + 1 < count else ''}"

@@ -163,7 +163,7 @@ class _Alone:
             raise
 
     def _made_role(self, error: psycopg.Error) -> bool:
-        """Make the role that the server does not know, as for the runner; say whether there is one."""
+        """Make the role that the server does not know; return whether there was one."""
         assert self._place is not None  # noqa: S101 - it was started
         role = unknown_role(error.sqlstate, str(error))
         if role is None or not self._place.ground.embedded:

@@ -22,7 +22,13 @@ from neuron_schema.review.locks import Access, LockMode
 from neuron_schema.review.tracing.differences import Seen, measure_of
 from neuron_schema.review.tracing.outcome import Outcome, failure_of
 from neuron_schema.review.tracing.probing import Blocked, probe
-from neuron_schema.review.tracing.queries import read_catalog, read_wal, sessions, waiting
+from neuron_schema.review.tracing.queries import (
+    depths,
+    read_catalog,
+    read_wal,
+    sessions,
+    waiting,
+)
 from neuron_schema.review.tracing.shipped import check_fault
 from neuron_schema.review.tracing.watch import emptied
 
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 
     from neuron_schema.review.measures import Measure
     from neuron_schema.review.tracing.existing import Held
+    from neuron_schema.review.tracing.queries import Relation
     from neuron_schema.review.tracing.stage import Place, Stage
 
 _POLL_S: Final = 0.002
@@ -63,7 +70,7 @@ def run_parked(stage: Stage, *, rows: bool) -> tuple[Outcome, tuple[str, ...]]:
         if parking.locks or first.error is not None:
             return first.outcome(parking.locks, parking.blocked), ()
     assert first is not None  # noqa: S101 - there is a first rung
-    return first.outcome({}, {}), (f"{stage.migration.label}: its locks could not be seen",)
+    return first.outcome({}, {}), ("its locks could not be seen: it waited for nobody",)
 
 
 class _Parking:
@@ -80,7 +87,6 @@ class _Parking:
         self._place = place
         self._modes = modes
         self._observer = place.observer
-        self._seen: Seen | None = None
         self.error: NeuronSchemaError | None = None
         self._crash: BaseException | None = None
         self.locks: dict[int, Held] = {}
@@ -99,24 +105,16 @@ class _Parking:
             ExtensionMissing, ConnectionFailed, PrivilegeMissing: the version is not to blame.
         """
         observer, engine = self._observer, self._place.ground.engine
-        engine.dispose()
-        event.listen(engine, "connect", observer.prepare)
         self._wal = read_wal(observer.fetch)
         self._before = read_catalog(observer.fetch, flushed=True)
-        with ExitStack() as stack:
-            blockers = [stack.enter_context(self._blocker(mode)) for mode in self._modes]
-            thread = threading.Thread(target=self._work, name="neuron_schema review", daemon=True)
-            thread.start()
-            try:
-                for blocker in blockers:
-                    if self._parked(thread, blocker):
-                        self._look()
-                    blocker.execute("ROLLBACK")
-            finally:
-                stack.close()
-                thread.join(_LONGEST_S)
-        event.remove(engine, "connect", observer.prepare)
+        # A connection that was made before has not been set.
         engine.dispose()
+        event.listen(engine, "connect", observer.prepare)
+        try:
+            self._run_watched()
+        finally:
+            event.remove(engine, "connect", observer.prepare)
+            engine.dispose()
         if self._crash is not None:
             raise self._crash
         if self.error is not None:
@@ -126,6 +124,23 @@ class _Parking:
         self._after = read_catalog(observer.fetch, flushed=True)
         self._emptied = emptied(observer.fetch, self._before, self._after)
         self._texts = observer.heard.take()
+
+    def _run_watched(self) -> None:
+        """Run it in a second thread, and let it go on once it was seen."""
+        thread = threading.Thread(target=self._work, name="neuron_schema review", daemon=True)
+        with ExitStack() as stack:
+            blockers = [
+                stack.enter_context(self._blocker(mode, tables))
+                for mode in self._modes
+                for tables in self._groups(mode)
+            ]
+            thread.start()
+            for blocker in blockers:
+                if self._parked(thread, blocker):
+                    self._look()
+                blocker.execute("ROLLBACK")
+        # However long it takes; what ends the block before ends the database too.
+        thread.join()
 
     def _measure(self, locks: Mapping[int, Held], blocked: Mapping[int, Blocked]) -> Measure:
         seen = Seen(
@@ -150,13 +165,26 @@ class _Parking:
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             self._crash = error
 
-    @contextmanager
-    def _blocker(self, mode: LockMode) -> Iterator[psycopg.Connection[Any]]:
-        """Yield a session that holds a lock on every table."""
-        names = [
-            f"ONLY {identifier(each.schema)}.{identifier(each.name)}"
-            for each in self._observer.existing.tables()
+    def _groups(self, mode: LockMode) -> list[list[Relation]]:
+        """Return the tables that are locked, and let go, together.
+
+        A partition that is detached is locked last, when nobody reads its parent any more.
+        """
+        tables = list(self._observer.existing.tables())
+        if mode is not LockMode.ACCESS_SHARE:
+            return [tables]
+        depth = depths(self._observer.fetch, [each.oid for each in tables])
+        return [
+            [each for each in tables if depth.get(each.oid) == level]
+            for level in sorted(set(depth.values()))
         ]
+
+    @contextmanager
+    def _blocker(
+        self, mode: LockMode, tables: Sequence[Relation]
+    ) -> Iterator[psycopg.Connection[Any]]:
+        """Yield a session that holds a lock on some tables."""
+        names = [f"ONLY {identifier(each.schema)}.{identifier(each.name)}" for each in tables]
         with connected(self._place.address) as connection:
             connection.execute("BEGIN")
             if names:

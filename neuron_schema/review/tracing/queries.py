@@ -164,6 +164,17 @@ WHERE c.oid >= {FIRST_USER_OID} AND c.relpersistence <> 't'
 """
 
 
+def depths(fetch: Fetch, oids: Iterable[int]) -> dict[int, int]:
+    """Return how many tables each table is a partition of, one within the other."""
+    return dict(
+        fetch(
+            "SELECT c.oid::pg_catalog.int8, (SELECT pg_catalog.count(*) "
+            "FROM pg_catalog.pg_partition_ancestors(c.oid)) FROM pg_catalog.pg_class c "
+            f"WHERE c.oid IN ({_numbers(oids)})"
+        )
+    )
+
+
 def waiting(fetch: Fetch, pids: Iterable[int], blocker: int) -> bool:
     """Return whether one of some backends waits for a lock that another one holds."""
     return bool(

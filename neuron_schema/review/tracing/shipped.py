@@ -2,7 +2,7 @@
 
 Where somebody listens to its engine, the runner lets SQLAlchemy execute what it sends; so a
 listener is all that it takes. Before and after each of the author's statements the connection is
-brought to rest, and looked at.
+brought to rest and looked at.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class _RunnerWatch:
         self._texts = [statement.sql for statement in migration.up_statements]
         self._observer = observer
         self._watch: StatementWatch | None = None
-        self._under_way = False
+        self._under_way: str | None = None
         self.measures: list[Measure] = []
         self.failed: Failed | None = None
         self.error: psycopg.Error | None = None
@@ -86,7 +86,6 @@ class _RunnerWatch:
         listeners = (
             ("connect", self._observer.prepare),
             ("before_cursor_execute", self._before),
-            ("after_cursor_execute", self._after),
         )
         # A connection that was made before has not been set.
         engine.dispose()
@@ -99,26 +98,31 @@ class _RunnerWatch:
                 event.remove(engine, name, listener)
 
     def _before(self, connection: Connection, _cursor: Any, sql: str, *_rest: Any) -> None:
+        """Look between two statements of the runner's: there is always one after the author's."""
         if sql.startswith("BEGIN "):
             # An attempt: what an earlier one did was rolled back.
-            self.measures, self.failed, self._watch = [], None, None
+            self.measures, self.failed = [], None
+            self._watch = self._under_way = None
             return
+        if self._under_way is not None:
+            self._end(_driver(connection), self._under_way)
         done = len(self.measures)
-        self._under_way = self.failed is None and sql in self._texts[done : done + 1]
-        if self._under_way:
-            raw = _driver(connection)
-            _at_rest(raw)
-            with self._kept():
-                if self._watch is None:
-                    self._watch = StatementWatch(self._observer, raw)
-                self._watch.begin()
+        self._under_way = sql if sql in self._texts[done : done + 1] else None
+        if self._under_way is not None:
+            self._begin(_driver(connection))
 
-    def _after(self, connection: Connection, _cursor: Any, sql: str, *_rest: Any) -> None:
-        if not self._under_way or self._watch is None:
-            return
-        self._under_way = False
+    def _begin(self, raw: psycopg.Connection[Any]) -> None:
+        _at_rest(raw)
+        with self._kept():
+            if self._watch is None:
+                self._watch = StatementWatch(self._observer, raw)
+            self._watch.begin()
+
+    def _end(self, raw: psycopg.Connection[Any], sql: str) -> None:
+        assert self._watch is not None  # noqa: S101 - it began
+        self._under_way = None
         try:
-            _at_rest(_driver(connection))
+            _at_rest(raw)
         except psycopg.Error as error:
             self.failed = failed_with(error)
             raise
