@@ -183,6 +183,7 @@ def _load(module: _Module, *, version: str, name: str) -> Migration:
         down_statements=down_statements,
         irreversible=irreversible,
         settings=_settings(namespace, (*up_statements, *down_statements), module),
+        accept=_acceptances(namespace, module),
     )
 
 
@@ -203,6 +204,21 @@ def _settings(
         return version_settings.checked(declared, alone=alone)
     except CompileError as error:
         raise _invalid(error, "`settings`", module.place("settings")) from None
+
+
+def _acceptances(namespace: dict[str, Any], module: _Module) -> tuple[tuple[str, str], ...]:
+    from sqlalchemy.sql.visitors import Visitable
+
+    from neuron_schema import version_acceptances
+    from neuron_schema.compiler import CompileError
+
+    declared = namespace.get("accept", {})
+    if isinstance(declared, Visitable):
+        return ()
+    try:
+        return version_acceptances.checked(declared)
+    except CompileError as error:
+        raise _invalid(error, "`accept`", module.place("accept")) from None
 
 
 def _execute(module: _Module) -> dict[str, Any]:
