@@ -242,8 +242,7 @@ def _docstring(original: Original, part: _Part | Stage, numbers: Sequence[str], 
     if at > 0:
         return f"The rest of version {numbers[0]}: {own}" if own else f"The rest of {numbers[0]}."
     later = numbers[1:]
-    rest = f"The rest of it is version {later[0]}." if len(later) == 1 else ""
-    rest = f"The rest of it is versions {later[0]} to {later[-1]}." if len(later) > 1 else rest
+    rest = f"The rest of it comes in {_listed(later)}." if later else ""
     return "\n\n".join(each for each in (own, rest) if each) or "."
 
 
@@ -256,11 +255,14 @@ def _name(original: Original, part: _Part | Stage, at: int) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:_SLUG_LENGTH].strip("_") or "rest"
 
 
+def _listed(numbers: Sequence[str]) -> str:
+    return " and ".join(each for each in (", ".join(numbers[:-1]), numbers[-1]) if each)
+
+
 def _summary(numbers: Sequence[str], taken: Collection[int]) -> str:
-    listed = ", ".join(numbers[:-1]) + f" and {numbers[-1]}"
     wanted = range(int(numbers[0]) + 1, int(numbers[-1]) + 1)
     hit = min((each for each in taken if each in wanted), default=None)
-    text = f"split into {listed}"
+    text = f"split into {_listed(numbers)}"
     if hit is None:
         return text
     moved = int(numbers[-1]) + 1 - hit

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from neuron_schema.canonical import canonical, tokens
 from neuron_schema.catalog.model import spelled
 from neuron_schema.review.fixes.arranging import Remedy, Stage
-from neuron_schema.review.fixes.naming import as_python, cursor_of
+from neuron_schema.review.fixes.naming import as_python, cursor_of, name_at
 from neuron_schema.review.fixes.text import WIDTH, string
 from neuron_schema.review.fixes.writing import Piece
-from neuron_schema.sql_cursor import NotUnderstood
+from neuron_schema.sql_cursor import Cursor, NotUnderstood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from neuron_schema.catalog import Relation
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.fixes.original import Item, Original
-    from neuron_schema.sql_cursor import Cursor
 
 _CONSTANT: Final = re.compile(r"(?:'(?:[^']|'')*'|-?[0-9]+(?:\.[0-9]+)?|true|false)")
 _WORDS: Final = frozenset({"select", "from", "returning", "default", "current", "with", "row"})
@@ -90,31 +90,51 @@ def _update(item: Item) -> tuple[ObjectRef, dict[str, str], str | None] | None:
         return None
     try:
         table = cursor.relation()
-        if not cursor.take("set"):
-            return None
-        return _values(table, cursor, item)
     except NotUnderstood:
         return None
+    return _changes(table, item) if cursor.take("set") else None
 
 
-def _values(
-    table: ObjectRef, cursor: Cursor, item: Item
-) -> tuple[ObjectRef, dict[str, str], str | None] | None:
+def _changes(table: ObjectRef, item: Item) -> tuple[ObjectRef, dict[str, str], str | None] | None:
+    head, *conditions = _divided(item.sql, _after_set(item.sql), "where")
     values: dict[str, str] = {}
-    where: str | None = None
-    for part in cursor.parts():
-        name = part.name()
-        if not part.take("="):
+    for begin, end in _divided(item.sql, head, ","):
+        name, sign, value = _assignment(item.sql, begin, end)
+        if name is None or sign != "=" or name in values or not value:
             return None
-        text, found, condition = part.text().partition(" where ")
-        if (where is not None) or name in values or not text:
-            return None
-        values[name] = text
-        where = condition if found else None
-    if where is None:
-        return (table, values, None) if " where " not in f"{item.words} " else None
+        values[name] = value
+    if not conditions:
+        return table, values, None
+    where = canonical(item.sql[slice(*conditions[0])])
     # Rows are looked for until none is left, so that each must be changed for good.
     for name, text in values.items():
         if where == f"{spelled(name)} is null" and _CONSTANT.fullmatch(text):
             return table, values, f"{spelled(name)} IS NULL"
     return None
+
+
+def _after_set(sql: str) -> tuple[int, int]:
+    start = next(token.end for token in tokens(sql) if token.text == "set")
+    return start, max(token.end for token in tokens(sql) if token.text != ";")
+
+
+def _divided(sql: str, part: tuple[int, int], mark: str) -> list[tuple[int, int]]:
+    """Divide a part of a statement at a word or sign outside of parentheses."""
+    found: list[tuple[int, int]] = []
+    start, depth = part[0], 0
+    for token in tokens(sql):
+        if not part[0] <= token.start < part[1]:
+            continue
+        depth += (token.text in "([") - (token.text in ")]")
+        if token.text == mark and depth == 0:
+            found.append((start, token.start))
+            start = token.end
+    return [*found, (start, part[1])]
+
+
+def _assignment(sql: str, begin: int, end: int) -> tuple[str | None, str, str]:
+    """Return column, sign and value of one part of SET."""
+    cursor = Cursor([token for token in tokens(sql) if begin <= token.start < end])
+    sign = cursor.next(1)
+    start = [token.end for token in tokens(sql) if begin <= token.start < end][1:2]
+    return name_at(cursor), sign, sql[start[0] if start else end : end].strip()

@@ -16,6 +16,7 @@ from neuron_schema.review.fixes import (
     indexes,
     moving,
     not_null,
+    partitions,
 )
 from neuron_schema.review.fixes.arranging import Remedy, arranged
 from neuron_schema.review.fixes.original import Original
@@ -53,6 +54,8 @@ _BY_HAZARD: Final[Mapping[str, tuple[_Way, ...]]] = {
     "drop-index-blocking": (indexes.drop_index,),
     "lock-held-across-statements": _LOCKING,
     "not-valid-validated-same-tx": (constraints.validated_too_soon,),
+    "partition-attach-scan": (partitions.attach,),
+    "partition-detach-blocking": (partitions.detach,),
     "reindex-blocking": (moving.reindex,),
     "set-not-null-scan": (not_null.set_not_null,),
     "vector-index-blocking": _INDEXES,
