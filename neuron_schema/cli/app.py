@@ -13,9 +13,11 @@ from neuron_schema.cli import (
     proving,
     reading,
     rebasing,
+    reviewing,
     running,
     schemafile,
     showing,
+    sizing,
 )
 from neuron_schema.cli.quick import Command, Group
 
@@ -30,6 +32,7 @@ Exit status:
   5    a difference was found: verify, drift, diff, snapshot --check
   6    a lock was not obtained
   7    no connection; a privilege, extension or direct address is missing
+  8    review: findings as bad as --fail-on says, or worse
   9    refused: irreversible, protected, without --yes, not empty
   130  interrupted by SIGINT, rolled back (143: by SIGTERM)
 """
@@ -81,6 +84,8 @@ app.command("rebase", cls=Command)(rebasing.rebase)
 app.command("verify", cls=Command)(proving.verify)
 app.command("drift", cls=Command)(proving.drift)
 app.command("diff", cls=Command)(proving.diff)
+app.command("review", cls=Command)(reviewing.review)
+app.command("stats", cls=Command)(sizing.stats)
 app.command("wait", cls=Command)(reading.wait)
 app.add_typer(database.app, name="db")
 app.add_typer(showing.app, name="show")

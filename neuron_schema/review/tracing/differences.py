@@ -52,7 +52,7 @@ class Seen:
 def measure_of(seen: Seen, existing: Existing) -> Measure:
     """Return what a statement did to what was there before its version."""
     truncated = _truncated(seen, existing)
-    told_of = _Told(seen, existing)
+    told_of = _Told(seen, existing, truncated)
     return Measure(
         locks=_locks(seen, existing, _taken(seen), seen.blocked),
         held=_locks(seen, existing, seen.held, seen.blocked_before),
@@ -63,7 +63,7 @@ def measure_of(seen: Seen, existing: Existing) -> Measure:
         scans=tuple(sorted(told_of.scans(), key=lambda each: each.table.sort_key)),
         written=tuple(sorted(_written(seen, existing), key=lambda each: each.table.sort_key)),
         wal_bytes=seen.wal_bytes,
-        cascaded=tuple(sorted(_cascaded(seen), key=lambda each: each.sort_key)),
+        cascaded=tuple(sorted(_cascaded(seen, existing), key=lambda each: each.sort_key)),
         truncated=_names(existing, truncated),
         said=told_of.texts,
     )
@@ -177,8 +177,9 @@ def _written(seen: Seen, existing: Existing) -> Iterator[Written]:
 class _Told:
     """The messages that concern existing tables, and the scans that they and the counts tell of."""
 
-    def __init__(self, seen: Seen, existing: Existing) -> None:
+    def __init__(self, seen: Seen, existing: Existing, truncated: set[int]) -> None:
         self._seen = seen
+        self._truncated = truncated
         self._existing = existing
         self._why: dict[int, list[str]] = {}
         self._least: dict[int, int] = {}
@@ -188,7 +189,7 @@ class _Told:
         """Yield the tables that were read whole."""
         for oid, now in self._seen.after.relations.items():
             then = self._seen.before.relations.get(oid)
-            if then is None or oid not in self._existing:
+            if then is None or oid not in self._existing or oid in self._truncated:
                 continue
             times = max(now.scans - then.scans, self._least.get(oid, 0))
             if times > 0:
@@ -204,6 +205,8 @@ class _Told:
             names = frozenset(each.name for each in self._tables())
             name = told.table_of(text, names)
             tables = [each.oid for each in self._tables() if each.name == name]
+        # The empty indexes of a table without rows are no work.
+        tables = [oid for oid in tables if oid not in self._truncated]
         for oid in tables:
             self._why.setdefault(oid, []).append(text)
         return bool(tables)
@@ -230,7 +233,7 @@ class _Told:
 # --- what vanished
 
 
-def _cascaded(seen: Seen) -> Iterator[ObjectName]:
+def _cascaded(seen: Seen, existing: Existing) -> Iterator[ObjectName]:
     """Yield what is gone and was not named; parts of what is gone as a whole are not told of."""
     before, after = seen.before.relations, seen.after.relations
     there = {name_of(each, after) for each in after.values()}
@@ -238,14 +241,14 @@ def _cascaded(seen: Seen) -> Iterator[ObjectName]:
     named = words(seen.sql)
     constraints = set()
     for key, part in seen.before.parts.items():
-        gone = key not in seen.after.parts and part.name not in there
+        gone = key not in seen.after.parts and part.name not in there and key in existing.parts
         if gone and (part.of is None or part.of in after):
             constraints.add((part.name.schema, part.name.name))
             if part.name.name not in named:
                 yield part.name
     for oid, relation in before.items():
         name = name_of(relation, before)
-        if oid in after or relation.kind == "t" or name in there:
+        if oid in after or oid not in existing or relation.kind == "t" or name in there:
             continue
         if relation.parent is not None and relation.parent not in after:
             continue

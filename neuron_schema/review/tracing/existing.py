@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog import Kind, ObjectName
+from neuron_schema.review.locks import LockMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from neuron_schema.review.locks import LockMode
-    from neuron_schema.review.tracing.queries import Relation
+    from neuron_schema.review.tracing.queries import Catalog, Relation
 
 _KINDS: Final = {
     "r": Kind.TABLE,
@@ -44,15 +44,18 @@ class Existing:
     """The relations that were there before a version, but for our own.
 
     Args:
-        relations: By OID, as they were then.
+        catalog: What was there.
         own: The OIDs of the history table and the log.
     """
 
-    def __init__(self, relations: Mapping[int, Relation], own: frozenset[int]) -> None:
-        self._all = relations
+    def __init__(self, catalog: Catalog, own: frozenset[int]) -> None:
+        self._all = catalog.relations
+        self.parts = frozenset(
+            key for key, part in catalog.parts.items() if part.of is None or part.of not in own
+        )
         self._own = own
         self.relations = {
-            oid: each for oid, each in relations.items() if self._table(oid) not in own
+            oid: each for oid, each in self._all.items() if self._table(oid) not in own
         }
 
     def __contains__(self, oid: int) -> bool:
@@ -73,8 +76,6 @@ class Existing:
         What is locked inside of a table counts where the table itself is not; a sequence that
         belongs to a column, where its table is not locked as strongly.
         """
-        from neuron_schema.review.locks import LockMode
-
         own = {oid: mode for oid, mode in locks.items() if oid in self and not self._is_part(oid)}
         found = {oid: Held(mode) for oid, mode in own.items()}
         for oid, mode in locks.items():
@@ -95,9 +96,10 @@ class Existing:
     def _echoes(self, oid: int, held: Held, found: Mapping[int, Held]) -> bool:
         """Whether a sequence is locked no more strongly than the table that it belongs to."""
         relation = self.relations[oid]
-        if relation.kind != "S" or relation.parent not in found:
+        table = found.get(relation.parent) if relation.parent is not None else None
+        if relation.kind != "S" or table is None:
             return False
-        return found[relation.parent].mode.strength >= held.mode.strength
+        return table.mode.strength >= held.mode.strength
 
     def _is_part(self, oid: int) -> bool:
         return self._all[oid].kind in _PARTS

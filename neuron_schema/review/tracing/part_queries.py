@@ -36,7 +36,7 @@ WHERE x.oid >= {FIRST_USER_OID} AND {condition} AND NOT EXISTS (
 
 
 def _of_relation(
-    catalog: str, kind: Kind, name: str, relation: str, condition: str, refers: str = _NO_OID
+    catalog: str, kind: Kind, name: str, relation: str, condition: str, *, refers: str = _NO_OID
 ) -> str:
     return _select(
         catalog,

@@ -117,10 +117,9 @@ def read_locks(fetch: Fetch, pids: Iterable[int]) -> dict[int, LockMode]:
 
     A mode that is waited for counts: whoever comes later waits behind it.
     """
-    wanted = ", ".join(str(int(pid)) for pid in pids) or "0"
     rows = fetch(
         "SELECT l.relation::pg_catalog.int8, l.mode FROM pg_catalog.pg_locks l "
-        f"WHERE l.locktype = 'relation' AND l.pid IN ({wanted}) "
+        f"WHERE l.locktype = 'relation' AND l.pid IN ({_numbers(pids)}) "
         f"AND l.relation >= {FIRST_USER_OID} AND l.database = (SELECT d.oid "
         "FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())"
     )
@@ -163,3 +162,34 @@ LEFT JOIN pg_catalog.pg_depend s ON s.objid = c.oid AND c.relkind = 'S'
 WHERE c.oid >= {FIRST_USER_OID} AND c.relpersistence <> 't'
   AND c.relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I', 't', 'S')
 """
+
+
+def depths(fetch: Fetch, oids: Iterable[int]) -> dict[int, int]:
+    """Return how many tables each table is a partition of, one within the other."""
+    return dict(
+        fetch(
+            "SELECT c.oid::pg_catalog.int8, (SELECT pg_catalog.count(*) "
+            "FROM pg_catalog.pg_partition_ancestors(c.oid)) FROM pg_catalog.pg_class c "
+            f"WHERE c.oid IN ({_numbers(oids)})"
+        )
+    )
+
+
+def waiting(fetch: Fetch, pids: Iterable[int], blocker: int) -> bool:
+    """Return whether one of some backends waits for a lock that another one holds."""
+    return bool(
+        fetch(
+            "SELECT a.pid FROM pg_catalog.pg_stat_activity a "
+            f"WHERE a.pid IN ({_numbers(pids)}) AND a.wait_event_type = 'Lock' "
+            f"AND {int(blocker)} = ANY (pg_catalog.pg_blocking_pids(a.pid))"
+        )
+    )
+
+
+def sessions(fetch: Fetch, pids: Iterable[int]) -> int:
+    """Return how many of some backends are still there."""
+    return len(fetch(f"SELECT 1 FROM pg_catalog.pg_stat_activity WHERE pid IN ({_numbers(pids)})"))
+
+
+def _numbers(pids: Iterable[int]) -> str:
+    return ", ".join(str(int(pid)) for pid in pids) or "0"

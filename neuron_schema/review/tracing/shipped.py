@@ -2,7 +2,7 @@
 
 Where somebody listens to its engine, the runner lets SQLAlchemy execute what it sends; so a
 listener is all that it takes. Before and after each of the author's statements the connection is
-brought to rest, and looked at.
+brought to rest and looked at.
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from sqlalchemy import event
 
-from neuron_schema.review.measures import Failed
+from neuron_schema.errors import (
+    ConnectionFailed,
+    ExtensionMissing,
+    NeuronSchemaError,
+    PrivilegeMissing,
+)
+from neuron_schema.review.tracing.outcome import Outcome, failed_with, failure_of
 from neuron_schema.review.tracing.watch import StatementWatch
 
 if TYPE_CHECKING:
@@ -22,11 +28,42 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from neuron_schema.model import Migration
-    from neuron_schema.review.measures import Measure
+    from neuron_schema.review.measures import Failed, Measure
+    from neuron_schema.review.tracing.stage import Place
     from neuron_schema.review.tracing.watch import Observer
 
 
-class RunnerWatch:
+def run_shipped(place: Place, migration: Migration) -> Outcome:
+    """Let the runner run a version that is one transaction.
+
+    Raises:
+        ExtensionMissing, ConnectionFailed: it is not the version that is at fault.
+        PrivilegeMissing: nor is it where a server was given, on which we are no superuser.
+        psycopg.Error: one of our own queries failed.
+    """
+    watch = _RunnerWatch(migration, place.observer)
+    try:
+        with watch.listening(place.ground.engine):
+            place.ground.run([migration])
+    except NeuronSchemaError as error:
+        if watch.error is not None:
+            raise watch.error from None
+        check_fault(error, embedded=place.ground.embedded)
+        failed = watch.failed or failure_of(error)
+        at_end = len(watch.measures) == len(migration.up_statements)
+        return Outcome(measures=tuple(watch.measures), failed=failed, at_end=at_end)
+    return Outcome(measures=tuple(watch.measures))
+
+
+def check_fault(error: NeuronSchemaError, *, embedded: bool) -> None:
+    """Raise an error of the runner's for which the version is not to blame."""
+    if isinstance(error, ExtensionMissing | ConnectionFailed):
+        raise error
+    if isinstance(error, PrivilegeMissing) and not embedded:
+        raise error
+
+
+class _RunnerWatch:
     """Listens to the runner's engine while it runs one version.
 
     Args:
@@ -38,7 +75,7 @@ class RunnerWatch:
         self._texts = [statement.sql for statement in migration.up_statements]
         self._observer = observer
         self._watch: StatementWatch | None = None
-        self._under_way = False
+        self._under_way: str | None = None
         self.measures: list[Measure] = []
         self.failed: Failed | None = None
         self.error: psycopg.Error | None = None
@@ -46,37 +83,48 @@ class RunnerWatch:
     @contextmanager
     def listening(self, engine: Engine) -> Iterator[None]:
         """Watch what is executed within the block."""
-        event.listen(engine, "connect", self._observer.prepare)
-        event.listen(engine, "before_cursor_execute", self._before)
-        event.listen(engine, "after_cursor_execute", self._after)
+        listeners = (
+            ("connect", self._observer.prepare),
+            ("before_cursor_execute", self._before),
+        )
+        # A connection that was made before has not been set.
+        engine.dispose()
+        for name, listener in listeners:
+            event.listen(engine, name, listener)
         try:
             yield
         finally:
-            event.remove(engine, "before_cursor_execute", self._before)
-            event.remove(engine, "after_cursor_execute", self._after)
+            for name, listener in listeners:
+                event.remove(engine, name, listener)
 
     def _before(self, connection: Connection, _cursor: Any, sql: str, *_rest: Any) -> None:
-        raw = _driver(connection)
-        if sql.startswith("BEGIN"):
+        """Look between two statements of the runner's: there is always one after the author's."""
+        if sql.startswith("BEGIN "):
             # An attempt: what an earlier one did was rolled back.
-            self.measures, self.failed, self._watch = [], None, None
-        elif self.failed is None and len(self.measures) < len(self._texts):
-            self._under_way = sql == self._texts[len(self.measures)]
-            if self._under_way:
-                _at_rest(raw)
-                with self._kept():
-                    if self._watch is None:
-                        self._watch = StatementWatch(self._observer, raw)
-                    self._watch.begin()
-
-    def _after(self, connection: Connection, _cursor: Any, sql: str, *_rest: Any) -> None:
-        if not self._under_way or self._watch is None:
+            self.measures, self.failed = [], None
+            self._watch = self._under_way = None
             return
-        self._under_way = False
+        if self._under_way is not None:
+            self._end(_driver(connection), self._under_way)
+        done = len(self.measures)
+        self._under_way = sql if sql in self._texts[done : done + 1] else None
+        if self._under_way is not None:
+            self._begin(_driver(connection))
+
+    def _begin(self, raw: psycopg.Connection[Any]) -> None:
+        _at_rest(raw)
+        with self._kept():
+            if self._watch is None:
+                self._watch = StatementWatch(self._observer, raw)
+            self._watch.begin()
+
+    def _end(self, raw: psycopg.Connection[Any], sql: str) -> None:
+        assert self._watch is not None  # noqa: S101 - it began
+        self._under_way = None
         try:
-            _at_rest(_driver(connection))
+            _at_rest(raw)
         except psycopg.Error as error:
-            self.failed = failed(error)
+            self.failed = failed_with(error)
             raise
         with self._kept():
             self.measures.append(self._watch.end(sql))
@@ -89,12 +137,6 @@ class RunnerWatch:
         except psycopg.Error as error:
             self.error = error
             raise
-
-
-def failed(error: psycopg.Error) -> Failed:
-    """Return how PostgreSQL refused a statement."""
-    text = " ".join(str(error.diag.message_primary or error).split())
-    return Failed(sqlstate=error.sqlstate or "", message=text)
 
 
 def _driver(connection: Connection) -> psycopg.Connection[Any]:

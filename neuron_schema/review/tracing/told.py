@@ -21,8 +21,11 @@ BUILDING: Final = re.compile(
 )
 VALIDATING: Final = 'validating foreign key constraint "{}"'
 PROVEN: Final = 'existing constraints on column "{}.'
-IMPLIED: Final = ('partition constraint for table "{}" is implied by existing constraints',
-    'updated partition constraint for default partition "{}" is implied by existing constraints')  # fmt: skip
+_IMPLIED: Final = "is implied by existing constraints"
+IMPLIED: Final = (
+    f'partition constraint for table "{{}}" {_IMPLIED}',
+    f'updated partition constraint for default partition "{{}}" {_IMPLIED}',
+)
 
 
 class Listener:
@@ -31,7 +34,8 @@ class Listener:
     def __init__(self) -> None:
         self._texts: list[str] = []
 
-    def __call__(self, said: Diagnostic) -> None:
+    def hear(self, said: Diagnostic) -> None:
+        """Take a message, where it is one of the level that tells of work."""
         if said.severity_nonlocalized == "DEBUG" and said.message_primary:
             self._texts.append(said.message_primary)
 

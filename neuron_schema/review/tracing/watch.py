@@ -18,6 +18,8 @@ from neuron_schema.review.tracing.queries import (
 from neuron_schema.review.tracing.told import Listener
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import psycopg
 
     from neuron_schema.history import Fetch, HistoryTable
@@ -51,14 +53,13 @@ class Observer:
         self,
         connection: psycopg.Connection[Any],
         history: HistoryTable,
-        settings: dict[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         connection.execute(_OBSERVER.encode())
         self.connection = connection
         self.heard = Listener()
         self.pids: set[int] = set()
-        self.before = read_catalog(self.fetch)
-        self.existing = Existing(self.before.relations, self._own(history))
+        self.existing = Existing(read_catalog(self.fetch), self._own(history))
         self._settings = {**_SESSION, **(settings or {})}
 
     def fetch(self, sql: str) -> list[Any]:
@@ -71,7 +72,7 @@ class Observer:
             f"pg_catalog.set_config({literal(name)}, {literal(value)}, false)"
             for name, value in self._settings.items()
         )
-        raw.add_notice_handler(self.heard)
+        raw.add_notice_handler(self.heard.hear)
         raw.execute(f"SELECT {calls}".encode())
         self.pids.add(raw.info.backend_pid)
 
