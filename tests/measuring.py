@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from neuron_schema.model import Migration
     from neuron_schema.proof.shadow import Shadow
     from neuron_schema.review.measures import Measure, VersionMeasure
 
@@ -56,6 +57,11 @@ def measured_last(
         with place.open(base) as ground:
             ground.run(before)
         return measure(place, base, last)
+
+
+def loaded(directory: Path) -> list[Migration]:
+    """Return the versions of a directory."""
+    return list(VersionSet(directory).migrations())
 
 
 def shipped(measure: VersionMeasure, number: int = 1) -> Measure:
