@@ -101,8 +101,9 @@ class Measure:
         wal_bytes: Bytes of write-ahead log; of a few rows, so only ever to be compared.
         cascaded: What it dropped without naming it, columns and indexes included.
         truncated: Tables that it emptied without reading them.
-        touched: Columns and constraints of tables that were there before, which it added, altered
-            or dropped, renamed ones under both names; None where nobody looked.
+        touched: What it made or dropped, and the columns and constraints that it altered; renamed
+            things under both names, nothing of what is in a new or dropped table. None where
+            nobody looked.
         renamed: Tables and columns, each with its new name.
         said: The server's messages at debug level that tell of work.
         failed: How it failed, or None.

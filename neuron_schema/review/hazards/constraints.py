@@ -49,10 +49,10 @@ _USING_INDEX: Final = f"{_ALTER_TABLE}#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-
 
 def _checked_now(case: Case, each: Ran, table: ObjectName) -> list[Change]:
     """Return the constraints that a statement put the rows of a table to."""
-    changes = [*constraint_changes(case, table), *_of_domains(case, table)]
+    own = touched(case, each, table, constraint_changes(case, table))
     return [
         change
-        for change in touched(case, each, table, changes)
+        for change in (*own, *_of_domains(case, table))
         if getattr(change.after, "validated", False)
         and (change.action is Action.ADDED or differs(change, "validated"))
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from neuron_schema.review.measures import IndexBuild, Measure, Scan, TableLock, Written
 from neuron_schema.review.tracing import told
 from neuron_schema.review.tracing.existing import name_of
+from neuron_schema.review.tracing.touching import renamed, touched
 from neuron_schema.review.tracing.words import words
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def measure_of(seen: Seen, existing: Existing) -> Measure:
         wal_bytes=seen.wal_bytes,
         cascaded=tuple(sorted(_cascaded(seen, existing), key=lambda each: each.sort_key)),
         truncated=_names(existing, truncated),
+        touched=touched(seen.before, seen.after),
+        renamed=renamed(seen.before, seen.after),
         said=told_of.texts,
     )
 

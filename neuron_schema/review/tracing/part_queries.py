@@ -25,10 +25,11 @@ def _select(
     arguments: str = "NULL",
     of: str = _NO_OID,
     refers: str = _NO_OID,
+    state: str = "''",
 ) -> str:
     """Return a query for the objects of one catalog, which stands as ``x``."""
     return f"""SELECT '{catalog}', x.oid::pg_catalog.int8, 0, {kind}, {name}::pg_catalog.text,
-  {schema}, {parent}, {arguments}, {of}, {refers}
+  {schema}, {parent}, {arguments}, {of}, {refers}, {state}
 FROM pg_catalog.{catalog} x {joins}
 WHERE x.oid >= {FIRST_USER_OID} AND {condition} AND NOT EXISTS (
   SELECT FROM pg_catalog.pg_depend d WHERE d.deptype = 'e' AND d.objid = x.oid
@@ -36,7 +37,14 @@ WHERE x.oid >= {FIRST_USER_OID} AND {condition} AND NOT EXISTS (
 
 
 def _of_relation(
-    catalog: str, kind: Kind, name: str, relation: str, condition: str, *, refers: str = _NO_OID
+    catalog: str,
+    kind: Kind,
+    name: str,
+    relation: str,
+    condition: str,
+    *,
+    refers: str = _NO_OID,
+    state: str = "''",
 ) -> str:
     return _select(
         catalog,
@@ -48,6 +56,7 @@ def _of_relation(
         parent="c.relname::pg_catalog.text",
         of="c.oid::pg_catalog.int8",
         refers=refers,
+        state=state,
     )
 
 
@@ -65,9 +74,14 @@ def _in_schema(catalog: str, kind: str, prefix: str, condition: str, arguments: 
 
 _COLUMNS: Final = f"""SELECT 'pg_attribute', c.oid::pg_catalog.int8, a.attnum::pg_catalog.int4,
   '{Kind.COLUMN}', a.attname::pg_catalog.text, n.nspname::pg_catalog.text,
-  c.relname::pg_catalog.text, NULL, c.oid::pg_catalog.int8, {_NO_OID}
+  c.relname::pg_catalog.text, NULL, c.oid::pg_catalog.int8, {_NO_OID},
+  pg_catalog.concat_ws(' ', a.atttypid, a.atttypmod, a.attcollation, a.attnotnull, a.attidentity,
+    a.attgenerated, pg_catalog.pg_get_expr(f.adbin, f.adrelid), v.convalidated)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+LEFT JOIN pg_catalog.pg_constraint v ON v.conrelid = a.attrelid AND v.contype = 'n'
+  AND v.conkey[1] = a.attnum
 WHERE c.oid >= {FIRST_USER_OID} AND c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'"""
 
 _COMPOSITE: Final = (
@@ -84,6 +98,7 @@ PARTS: Final = "\nUNION ALL ".join(
             "conrelid",
             "x.contype IN ('c', 'f', 'p', 'u', 'x') AND x.conparentid = 0",
             refers="NULLIF(x.confrelid, 0)::pg_catalog.int8",
+            state="x.convalidated::pg_catalog.text",
         ),
         _of_relation(
             "pg_trigger",
@@ -122,4 +137,4 @@ PARTS: Final = "\nUNION ALL ".join(
     )
 )
 """Columns: catalog, OID, column number, kind, name, schema, parent, arguments, the OIDs of the
-relation that it belongs to and of the table that it refers to."""
+relation that it belongs to and of the table that it refers to, what may be altered about it."""

@@ -52,11 +52,13 @@ class Part:
     Attributes:
         of: The relation that it belongs to, or None.
         refers: The table that a foreign key points at, or None.
+        state: What a statement may alter about a column or constraint, as text.
     """
 
     name: ObjectName
     of: int | None = None
     refers: int | None = None
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,11 @@ def read_catalog(fetch: Fetch, *, flushed: bool = False) -> Catalog:
             ),
             of,
             refers,
+            state,
         )
-        for catalog, oid, number, kind, name, schema, parent, arguments, of, refers in fetch(PARTS)
+        for catalog, oid, number, kind, name, schema, parent, arguments, of, refers, state in fetch(
+            PARTS
+        )
     }
     return Catalog(relations, parts)
 
