@@ -61,8 +61,6 @@ def document(report: ReviewReport, fail_on: Severity | None, helps: Mapping[str,
         _changes(report),
         _drawn(report),
     )
-    if not report.versions:
-        sections = (_unmeasured(report),) if report.unmeasured else ()
     return Document(
         title=f"Schema review: {tally(report)}",
         severity=report.worst,
@@ -73,9 +71,8 @@ def document(report: ReviewReport, fail_on: Severity | None, helps: Mapping[str,
 
 def _lead(report: ReviewReport, fail_on: Severity | None) -> Iterator[Block]:
     if not report.versions:
-        yield Paragraph(
-            ("No version is under review: none is new compared with ", Code(report.compared_with), ".")
-        )
+        said = "No version is under review: none is new compared with "
+        yield Paragraph((said, Code(report.compared_with), "."))
         return
     yield Paragraph(gate(report, fail_on))
     count = counted(len(report.versions), "version")
