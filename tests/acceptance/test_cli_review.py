@@ -147,9 +147,10 @@ def test_the_exit_status_follows_fail_on_and_not_the_format(
             told = result.err if form != "json" else str(result.json.get("error"))
             assert ("NS801" in told) is (code == 8), options
     assert len(made) == 4 * len(FORMATS)
-    assert "2 findings, note or worse, in 004_drop" in offline.quick(
-        "review", *shadow, "--fail-on", "note", code=8
-    ).err
+    assert (
+        "2 findings, note or worse, in 004_drop"
+        in offline.quick("review", *shadow, "--fail-on", "note", code=8).err
+    )
 
 
 def test_two_reviews_are_the_same_bytes(
@@ -226,6 +227,9 @@ def test_what_cannot_be_told_apart_is_an_error(
 ) -> None:
     """Each with its remedy, and as an object where JSON is wanted."""
     error = offline("review", "--json", code=2).json["error"]
+    for words in (["--format", "json"], ["--format=json"], ["--json"]):
+        early = offline.quick("review", *words, "--fail-on", "always", code=2).json
+        assert early["error"]["code"] == "NS200"
     assert "git cannot tell which versions are new" in error["message"]
     assert "--from VERSION" in error["remedy"]
     assert offline.quick("review", "--format", "json", code=2).json["error"] == error
