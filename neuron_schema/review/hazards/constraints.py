@@ -309,7 +309,9 @@ _KEY: Final = """
 metadata = MetaData()
 shops = Table("shops", metadata, Column("id", BigInteger, primary_key=True))
 items = Table("items", metadata, Column("shop_id", BigInteger))
-key = ForeignKeyConstraint([items.c.shop_id], [shops.c.id], name="items_shop"{options})
+key = ForeignKeyConstraint(
+    [items.c.shop_id], [shops.c.id], name="items_shop"{options}
+)
 items.append_constraint(key)
 
 up = [AddConstraint(key)]

@@ -192,7 +192,8 @@ def _mergeable(case: Case) -> Iterator[Finding]:
 
 
 def _collateral(case: Case) -> Iterator[Finding]:
-    known: set[Place] = set()
+    # That something goes with another, and its lock, is said of what goes.
+    known = {place(name) for each in ran(case) for name in each.measure.cascaded}
     for each in ran(case):
         for lock in each.measure.locks:
             if not stops(lock) or place(lock.table) in known:
