@@ -247,7 +247,7 @@ def _cascaded(seen: Seen, existing: Existing) -> Iterator[ObjectName]:
         gone = key not in seen.after.parts and part.name not in there and key in existing.parts
         if gone and (part.of is None or part.of in after):
             constraints.add((part.name.schema, part.name.name))
-            if part.name.name not in named:
+            if not {part.name.name, part.name.parent or part.name.name} <= named:
                 yield part.name
     for oid, relation in before.items():
         name = name_of(relation, before)
