@@ -42,7 +42,12 @@ def measured(
 
 
 def measured_last(
-    shadow: Shadow, directory: Path, history: HistoryTable | None = None, **workshop: str
+    shadow: Shadow,
+    directory: Path,
+    history: HistoryTable | None = None,
+    *,
+    search_path: str | None = None,
+    beforehand: tuple[str, ...] = (),
 ) -> VersionMeasure:
     """Measure the last version of a directory."""
     versions = VersionSet(directory)
@@ -51,7 +56,8 @@ def measured_last(
         shadow=shadow,
         directory=versions.directory,
         history=history or HistoryTable(),
-        **workshop,  # type: ignore[arg-type]
+        search_path=search_path,
+        beforehand=beforehand,
     )
     with place.roles_put_back(before), place.database() as base:
         with place.open(base) as ground:

@@ -10,6 +10,7 @@ from neuron_schema.review.tracing.alone import run_alone
 from neuron_schema.review.tracing.parked import run_parked
 from neuron_schema.review.tracing.shipped import run_shipped
 from neuron_schema.review.tracing.stage import staged
+from neuron_schema.review.tracing.watch import Unwatched
 from neuron_schema.review.tracing.words import words
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from neuron_schema.review.tracing.stage import Stage
     from neuron_schema.url import Address
 
+_UNCOUNTED: Final = (
+    "the server counts no scans and no rows (track_counts is off): of both only what its messages "
+    "tell is known"
+)
 _ANOTHER_TIME_ZONE: Final = "Europe/Paris"
 
 
@@ -38,8 +43,30 @@ def measure(workshop: Workshop, base: Address, migration: Migration) -> VersionM
         PrivilegeMissing: the role on a server that was given may not do what the version does.
         ServerUnavailable: the server cannot be used.
     """
-    with staged(workshop, base, migration) as stage:
-        return _Measuring(stage).measure()
+    try:
+        with staged(workshop, base, migration) as stage:
+            return _Measuring(stage).measure()
+    except Unwatched as unwatched:
+        return _unwatched(migration, str(unwatched))
+
+
+def _unwatched(migration: Migration, reason: str) -> VersionMeasure:
+    """Return that nothing is known of a version."""
+    statements = tuple(
+        StatementMeasure(
+            number=number,
+            sql=statement.sql,
+            shipped=None,
+            concurrent=statement.own_commit is not None,
+        )
+        for number, statement in enumerate(migration.up_statements, 1)
+    )
+    return VersionMeasure(
+        version=migration.version,
+        transactional=not any(each.concurrent for each in statements),
+        statements=statements,
+        unmeasured=(f"nothing of it was measured: {reason}",),
+    )
 
 
 class _Measuring:
@@ -64,7 +91,8 @@ class _Measuring:
             # It is alone.
             alone = list(shipped)
         else:
-            alone = run_alone(self._stage, full)
+            alone, notes = run_alone(self._stage, full)
+            self._unmeasured += notes
         if not self._concurrent:
             self._unmeasured += self._zone_dependent(full)
         statements = tuple(
@@ -90,6 +118,8 @@ class _Measuring:
             self._unmeasured += [note for note in notes if note not in self._unmeasured]
             return outcome
         with self._stage.copy(rows=rows, settings=settings) as place:
+            if not place.observer.counts and _UNCOUNTED not in self._unmeasured:
+                self._unmeasured.append(_UNCOUNTED)
             return run_shipped(place, self._migration)
 
     def _completed(self, full: Outcome) -> list[Measure | None]:

@@ -136,7 +136,7 @@ def test_new_tables_are_silent(shadow: Shadow, tmp_path: Path) -> None:
     for statement in measured(shadow, tmp_path, T, up).statements:
         for found in (statement.shipped, statement.alone):
             assert found is not None
-            silent = replace(found, wal_bytes=0)
+            silent = replace(found, wal_bytes=0, touched=None)
             assert silent == type(found)(), statement.sql
 
 
@@ -586,6 +586,28 @@ def test_an_extension_that_is_missing_is_no_finding(shadow: Shadow, tmp_path: Pa
         measured(shadow, tmp_path, T, "CREATE EXTENSION there_is_no_such_thing")
 
 
+def test_what_cannot_be_watched_is_said(shadow: Shadow, tmp_path: Path) -> None:
+    """A version that keeps everybody from the catalog keeps those who look from it as well."""
+    up = ["LOCK TABLE pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE", "SELECT 1"]
+    found = measured(shadow, tmp_path, T, up)
+    assert [each.shipped for each in found.statements] == [None, None]
+    assert found.unmeasured == (
+        "nothing of it was measured: canceling statement due to lock timeout",
+    )
+
+
+def test_statements_that_need_one_another_are_given_up(shadow: Shadow, tmp_path: Path) -> None:
+    """Each of them costs a copy of the schema."""
+    up = ["CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT id FROM t"]
+    up += ["DELETE FROM kept"] * 9 + ["CREATE INDEX i ON t (b)"]
+    found = measured(shadow, tmp_path, T, up)
+    assert modes(shipped(found, 11).locks) == {"t": "SHARE"}
+    assert found.statements[10].alone is None
+    assert found.unmeasured == (
+        "too many statements need the others: from number 11 on none was measured alone",
+    )
+
+
 # --- what is left behind
 
 
@@ -663,6 +685,26 @@ def test_a_role_that_may_create_databases_is_enough(
     assert all(lock.proven for lock in shipped(found).locks)
     assert [str(each) for each in alone(found, 2).rewritten] == ["public.t"]
     assert shipped(found, 2).said[0] == 'rewriting table "t"'
+
+
+def test_a_server_that_counts_nothing_is_said(
+    server: URL, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Only a superuser could turn that on; the server's messages tell of scans all the same."""
+    admin.execute("CREATE ROLE tracer_idle LOGIN CREATEDB PASSWORD 'tracer'")
+    admin.execute("ALTER ROLE tracer_idle SET track_counts = off")
+    try:
+        address = server.set(username="tracer_idle", password="tracer")
+        with open_shadow(from_engine_url(address)) as given:
+            found = measured(given, tmp_path, T, ["ALTER TABLE t ADD CHECK (id = id)", "SELECT 1"])
+    finally:
+        admin.execute("DROP ROLE tracer_idle")
+    assert shipped(found).scans == ()
+    assert shipped(found).said == ('verifying table "t"',)
+    assert found.unmeasured == (
+        "the server counts no scans and no rows (track_counts is off): of both only what its "
+        "messages tell is known",
+    )
 
 
 # --- pgvector

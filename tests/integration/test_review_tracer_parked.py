@@ -133,8 +133,9 @@ def test_vacuum_waits_for_nobody_who_works(shadow: Shadow, tmp_path: Path) -> No
 
 
 def test_vacuum_full_keeps_everybody_waiting(shadow: Shadow, tmp_path: Path) -> None:
-    """From when it waits itself on: whoever comes later stands behind it."""
-    found = parked(shadow, tmp_path, INDEXED, '[Vacuum("t", full=True)]')
+    """From when it waits itself on: whoever comes later stands behind it; we ask for no lock."""
+    setup = [*INDEXED, "ALTER TABLE t ADD COLUMN e integer DEFAULT 3 CHECK (e > 1)"]
+    found = parked(shadow, tmp_path, setup, '[Vacuum("t", full=True)]')
     assert locks(found) == [("public.t", "ACCESS EXCLUSIVE", (READS, WRITES, DDL), True)]
     assert [str(each) for each in shipped(found).rewritten] == ["public.t"]
     assert [(each.index.name, each.rebuilt) for each in shipped(found).built] == [

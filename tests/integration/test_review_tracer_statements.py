@@ -86,19 +86,24 @@ AE, SRE, S, SUE = (
 )
 T = {"t": AE}
 ALL_INDEXES = ("t_a+", "t_k+", "t_pkey+", "t_two+")
-REWRITE = {"locks": T, "rewritten": ("t",), "built": ALL_INDEXES, "scans": {"t": 5}}
-CLUSTERED = {"t": 5}
+
+
+def rewrite(sql: str) -> Case:
+    """Return a case of a statement that writes ``t`` anew, with all of its indexes."""
+    return Case(sql, T, rewritten=("t",), built=ALL_INDEXES, scans={"t": 5})
+
+
 CASES = [
     Case("ALTER TABLE t ADD COLUMN x integer", T),
     Case("ALTER TABLE t ADD COLUMN x integer NOT NULL DEFAULT 7", T),
     Case("ALTER TABLE t ADD COLUMN x timestamptz NOT NULL DEFAULT now()", T),
-    Case("ALTER TABLE t ADD COLUMN x timestamptz DEFAULT clock_timestamp()", **REWRITE),
-    Case("ALTER TABLE t ADD COLUMN x uuid DEFAULT gen_random_uuid()", **REWRITE),
-    Case("ALTER TABLE t ADD COLUMN x serial", **REWRITE),
-    Case("ALTER TABLE t ADD COLUMN x integer GENERATED ALWAYS AS (id / 2) STORED", **REWRITE),
+    rewrite("ALTER TABLE t ADD COLUMN x timestamptz DEFAULT clock_timestamp()"),
+    rewrite("ALTER TABLE t ADD COLUMN x uuid DEFAULT gen_random_uuid()"),
+    rewrite("ALTER TABLE t ADD COLUMN x serial"),
+    rewrite("ALTER TABLE t ADD COLUMN x integer GENERATED ALWAYS AS (id / 2) STORED"),
     Case("ALTER TABLE t ADD COLUMN x integer GENERATED ALWAYS AS (id / 2) VIRTUAL", T, since=18),
     Case("ALTER TABLE t ADD COLUMN x integer CHECK (x > 0)", T, scans={"t": 1}),
-    Case("ALTER TABLE t ADD COLUMN x small", **REWRITE),
+    rewrite("ALTER TABLE t ADD COLUMN x small"),
     Case("ALTER TABLE t ADD COLUMN x integer REFERENCES parent", {**T, "parent": SRE}),
     Case("ALTER TABLE t ADD COLUMN x integer UNIQUE", T, built=("t_x_key",), scans={"t": 1}),
     Case(
@@ -116,9 +121,9 @@ CASES = [
     Case("ALTER TABLE t ALTER COLUMN a TYPE varchar(100)", T),
     Case("ALTER TABLE t ALTER COLUMN a TYPE text", T),
     Case("ALTER TABLE t ALTER COLUMN n TYPE numeric(12, 2)", T),
-    Case("ALTER TABLE t ALTER COLUMN n TYPE numeric(12, 4)", **REWRITE),
-    Case("ALTER TABLE t ALTER COLUMN j TYPE jsonb", **REWRITE),
-    Case("ALTER TABLE t ALTER COLUMN k TYPE bigint", **REWRITE),
+    rewrite("ALTER TABLE t ALTER COLUMN n TYPE numeric(12, 4)"),
+    rewrite("ALTER TABLE t ALTER COLUMN j TYPE jsonb"),
+    rewrite("ALTER TABLE t ALTER COLUMN k TYPE bigint"),
     Case("ALTER TABLE t ALTER COLUMN ts TYPE timestamptz", T),
     Case("ALTER TABLE child ALTER COLUMN id SET NOT NULL", {"child": AE}),
     Case("ALTER TABLE parent ALTER COLUMN id SET NOT NULL", {"parent": AE}),
@@ -183,7 +188,7 @@ CASES = [
     Case("ALTER TYPE mood ADD VALUE 'glad'"),
     Case("TRUNCATE loose", {"loose": AE}, truncated=("loose",)),
     Case("ALTER TABLE loose SET UNLOGGED", {"loose": AE}, rewritten=("loose",), scans={"loose": 1}),
-    Case("CLUSTER t USING t_k", T, rewritten=("t",), built=ALL_INDEXES, scans=CLUSTERED),
+    rewrite("CLUSTER t USING t_k"),
     Case("ALTER TABLE t RENAME COLUMN a TO b", T),
     Case("ALTER TABLE t RENAME TO u", T),
 ]

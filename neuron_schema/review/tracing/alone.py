@@ -32,15 +32,21 @@ if TYPE_CHECKING:
 _MOST_RESTARTS: Final = 8
 
 
-def run_alone(stage: Stage, shipped: Outcome) -> list[Measure | None]:
+def run_alone(stage: Stage, shipped: Outcome) -> tuple[list[Measure | None], tuple[str, ...]]:
     """Measure each statement alone; None for those that cannot run without the others.
 
     Args:
         stage: Where.
         shipped: How they went as one transaction, on tables with rows.
+
+    Returns:
+        The measures, and what was not measured.
+
+    Raises:
+        Unwatched: it could not be looked at.
     """
     with _Alone(stage, shipped) as alone:
-        return [alone.next() for _ in stage.migration.up_statements]
+        return [alone.next() for _ in stage.migration.up_statements], alone.unmeasured
 
 
 class _Alone:
@@ -59,6 +65,7 @@ class _Alone:
         self._rows = True
         self._restarts = 0
         self._given_up = False
+        self.unmeasured: tuple[str, ...] = ()
         self._stack = ExitStack()
         self._place: Place | None = None
         self._session: psycopg.Connection[Any] | None = None
@@ -122,6 +129,10 @@ class _Alone:
         self._restarts += 1
         if self._restarts > _MOST_RESTARTS:
             self._given_up = True
+            self.unmeasured = (
+                f"too many statements need the others: from number {count + 1} on "
+                "none was measured alone",
+            )
             return
         self._start()
         try:

@@ -77,26 +77,30 @@ class Catalog:
 def read_catalog(fetch: Fetch, *, flushed: bool = False) -> Catalog:
     """Read what there is, as a session sees it.
 
+    Expressions are printed, for which a table is locked for a moment: not to be asked of another
+    session than the one that works on the tables, unless that is done.
+
     Args:
         fetch: Runs SQL on the session.
         flushed: Count what ended sessions did, rather than this one's transaction.
     """
-    rows = fetch(_RELATIONS.replace("_xact", "") if flushed else _RELATIONS)
-    relations = {row[0]: _relation(row) for row in rows}
+    relations = read_relations(fetch, flushed=flushed)
     parts = {
         (catalog, oid, number): Part(
             ObjectName(
                 kind=Kind(kind), name=name, schema=schema, parent=parent, arguments=arguments
             ),
-            of,
-            refers,
-            state,
+            *rest,
         )
-        for catalog, oid, number, kind, name, schema, parent, arguments, of, refers, state in fetch(
-            PARTS
-        )
+        for catalog, oid, number, kind, name, schema, parent, arguments, *rest in fetch(PARTS)
     }
     return Catalog(relations, parts)
+
+
+def read_relations(fetch: Fetch, *, flushed: bool = False) -> dict[int, Relation]:
+    """Read which relations there are, without a lock on any of them."""
+    rows = fetch(_RELATIONS.replace("_xact", "") if flushed else _RELATIONS)
+    return {row[0]: _relation(row) for row in rows}
 
 
 def _relation(row: tuple[object, ...]) -> Relation:

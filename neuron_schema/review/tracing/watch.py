@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
 
 from neuron_schema.quoting import literal
 from neuron_schema.review.tracing.differences import Seen, measure_of
@@ -13,14 +16,13 @@ from neuron_schema.review.tracing.queries import (
     own_tables,
     read_catalog,
     read_locks,
+    read_relations,
     read_wal,
 )
 from neuron_schema.review.tracing.told import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import psycopg
+    from collections.abc import Iterator, Mapping
 
     from neuron_schema.history import Fetch, HistoryTable
     from neuron_schema.review.measures import Measure
@@ -38,6 +40,28 @@ _SESSION: Final = {
     "TimeZone": "UTC",
 }
 _OBSERVER: Final = "SET lock_timeout = '1s'; SET statement_timeout = '10s'"
+
+
+class Unwatched(Exception):  # noqa: N818 - it never leaves the package
+    """A query of our own failed, which is no fault of the version's."""
+
+
+@contextmanager
+def _watching() -> Iterator[None]:
+    """Tell a failure to look from one of what is looked at."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if error.sqlstate is None:
+            # The connection is lost.
+            raise
+        raise Unwatched(_one_line(error)) from error
+    except psycopg.Error as error:
+        raise Unwatched(_one_line(error)) from error
+
+
+def _one_line(error: psycopg.Error) -> str:
+    return " ".join(str(error.diag.message_primary or error).split())
 
 
 class Observer:
@@ -61,6 +85,11 @@ class Observer:
         self.pids: set[int] = set()
         self.existing = Existing(read_catalog(self.fetch), self._own(history))
         self._settings = {**_SESSION, **(settings or {})}
+
+    @property
+    def counts(self) -> bool:
+        """Whether the server counts scans and rows: only a superuser may turn that off, or on."""
+        return bool(self.fetch("SHOW track_counts")[0][0] == "on")
 
     def fetch(self, sql: str) -> list[Any]:
         """Run SQL and return its rows."""
@@ -98,14 +127,32 @@ class StatementWatch:
     def __init__(self, observer: Observer, session: psycopg.Connection[Any]) -> None:
         self._observer = observer
         self._session = session
-        self._committed = read_catalog(observer.fetch).relations
+        with _watching():
+            self._committed = read_relations(observer.fetch)
         self._before: Catalog | None = None
         self._held: dict[int, Held] = {}
         self._blocked: dict[int, Blocked] = {}
         self._wal = 0
 
     def begin(self) -> None:
-        """Look before a statement."""
+        """Look before a statement.
+
+        Raises:
+            Unwatched: that was not possible.
+        """
+        with _watching():
+            self._begin()
+
+    def end(self, sql: str) -> Measure:
+        """Look after it, and return what it did.
+
+        Raises:
+            Unwatched: that was not possible.
+        """
+        with _watching():
+            return self._end(sql)
+
+    def _begin(self) -> None:
         observer = self._observer
         if self._before is None:
             self._before = read_catalog(self._fetch)
@@ -114,8 +161,7 @@ class StatementWatch:
         observer.heard.take()
         self._wal = read_wal(observer.fetch)
 
-    def end(self, sql: str) -> Measure:
-        """Look after it, and return what it did."""
+    def _end(self, sql: str) -> Measure:
         assert self._before is not None  # noqa: S101 - it began
         observer = self._observer
         wal = read_wal(observer.fetch)
