@@ -82,7 +82,8 @@ def normal(text: str) -> str:
     """Return text as it is meant to be read: on one line, what cannot be seen spelled out."""
     from neuron_schema.printable import one_line
 
-    return re.sub(r"(^| )->(?= |$)", r"\1→", one_line(" ".join(text.split())))
+    shown = re.sub(r"(^| )->(?= |$)", r"\1→", one_line(" ".join(text.split())))
+    return re.sub(r"(?<![^ ])(\(?)`([\w.=]+)`(?=[.,;:?)]*(?: |$))", r"\1\2", shown, flags=re.ASCII)
 
 
 def assert_harmless(markdown: str) -> None:
@@ -93,7 +94,7 @@ def assert_harmless(markdown: str) -> None:
                 shape = re.sub(r"<code>[^<>]*</code>", "", line)
                 assert re.fullmatch(
                     r"<!-- neuron-schema:report -->"
-                    r"|<details><summary>[A-Za-z0-9 ,.:'()%/+-]*</summary>|</details>",
+                    r"|<details><summary>(?:&(?:#x27|gt);|[\w ,.:'()%/+=;?`…-])*</summary>|</details>",
                     shape,
                 ), line
         for piece in token.children or ():
@@ -198,7 +199,7 @@ def test_every_cell_of_every_table_is_where_it_belongs() -> None:
 
 def shortened(text: Text) -> str:
     """Return a cell as it is read, as far as it is kept."""
-    return "".join(normal(plain_text(text)).replace("→", "->").split())[:80]
+    return "".join(normal(plain_text(text)).replace("→", "->").split()).replace("`", "")[:80]
 
 
 def tables(markdown: str) -> list[list[list[str]]]:
@@ -214,7 +215,7 @@ def tables(markdown: str) -> list[list[list[str]]]:
             found[-1].append([])
         elif token.type == "inline" and in_body:
             text = "".join(each.content for each in token.children or ())
-            found[-1][-1].append("".join(text.replace("→", "->").split())[:80])
+            found[-1][-1].append("".join(text.replace("→", "->").replace("`", "").split())[:80])
     return found
 
 
