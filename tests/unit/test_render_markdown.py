@@ -86,17 +86,19 @@ def normal(text: str) -> str:
     return re.sub(r"(?<![^ ])(\(?)`([\w.=]+)`(?=[.,;:?)]*(?: |$))", r"\1\2", shown, flags=re.ASCII)
 
 
+OUR_HTML = re.compile(
+    r"<!-- neuron-schema:report -->|</details>"
+    r"|<details><summary>(?:&(?:#x27|gt);|[\w ,.:'()%/+=;?`…-])*</summary>"
+)
+
+
 def assert_harmless(markdown: str) -> None:
     """Nothing but plain words stands outside of code, and no HTML but our own."""
     for token in tokens(markdown):
         if token.type == "html_block":
             for line in token.content.strip().splitlines():
                 shape = re.sub(r"<code>[^<>]*</code>", "", line)
-                assert re.fullmatch(
-                    r"<!-- neuron-schema:report -->"
-                    r"|<details><summary>(?:&(?:#x27|gt);|[\w ,.:'()%/+=;?`…-])*</summary>|</details>",
-                    shape,
-                ), line
+                assert OUR_HTML.fullmatch(shape), line
         for piece in token.children or ():
             assert piece.type not in {"html_inline", "image", "softbreak", "hardbreak", "s_open"}
             if piece.type == "text":

@@ -26,8 +26,9 @@ _PLAIN: Final = re.compile(
     r"|[.,;:()]{1,3}",
     re.ASCII,
 )
-# An address, a commit, an issue: each becomes something of its own.
-_LIVE: Final = re.compile(r"(?i)//|^\(?www\.|[0-9a-f]{7}|^\(?gh-\d")
+# An address, a commit, an issue: each becomes something of its own. A name with its schema may
+# look like an address, and is better seen as code anyway.
+_LIVE: Final = re.compile(r"(?i)//|[a-z]\.[a-z]|^\(?www\.|[0-9a-f]{7}|^\(?gh-\d")
 _NUMBERED: Final = re.compile(r"\d+[.)]")
 _OURS: Final = {"->": "→", "-": "\\-", "=": "\\=", "…": "…"}
 _RUNS: Final = re.compile("`+")
