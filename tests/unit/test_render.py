@@ -152,13 +152,22 @@ def test_a_held_lock_is_told_where_something_is_done_to_another_table() -> None:
 def test_a_lock_that_is_hidden_by_a_stronger_one_is_told_as_well() -> None:
     """Alone the statement shows what it takes itself."""
     exclusive = reports.lock(reports.NODES, LockMode.ACCESS_EXCLUSIVE)
-    alone = Measure(locks=(reports.lock(reports.NODES, LockMode.SHARE),))
+    scan = (Scan(table=reports.NODES, times=1),)
+    alone = Measure(locks=(reports.lock(reports.NODES, LockMode.SHARE),), scans=scan)
+    shipped = Measure(held=(exclusive,), scans=scan)
     rows = lock_rows(
-        reports.measured(
-            "005", reports.statement(2, "CREATE INDEX", Measure(held=(exclusive,)), alone=alone)
-        )
+        reports.measured("005", reports.statement(2, "CREATE INDEX", shipped, alone=alone))
     )
     assert [row.lock for row in rows] == ["SHARE, under ACCESS EXCLUSIVE held"]
+
+
+def test_a_lock_beside_a_stronger_one_is_not_told_where_nothing_is_done() -> None:
+    """Each further column of a table would be a row that says nothing new."""
+    exclusive = reports.lock(reports.NODES, LockMode.ACCESS_EXCLUSIVE)
+    once = Measure(locks=(exclusive,))
+    again = Measure(held=(exclusive,), locks=(exclusive,))
+    statements = (reports.statement(1, "ALTER", once), reports.statement(2, "ALTER", again))
+    assert [row.number for row in lock_rows(reports.measured("005", *statements))] == [1]
 
 
 def test_a_stronger_lock_than_the_one_held_stands_alone() -> None:

@@ -153,7 +153,7 @@ def _grid(grid: Grid) -> Iterator[str]:
 
 def _scroll(label: str) -> Iterator[str]:
     """Yield the beginning of a box that scrolls on its own, by keyboard as well."""
-    yield f'<div class="scroll" role="region" aria-label="{_escaped(label)}" tabindex="0">'
+    yield f'<div class="scroll" role="group" aria-label="{_escaped(label)}" tabindex="0">'
 
 
 def _source(source: Source) -> Iterator[str]:

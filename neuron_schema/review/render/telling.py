@@ -24,7 +24,7 @@ from neuron_schema.review.render.happening import happenings
 from neuron_schema.review.render.locked import lock_rows
 from neuron_schema.review.render.proving import proof_details, proof_word
 from neuron_schema.review.render.unmeasured import unmeasured
-from neuron_schema.review.render.wording import counted, ended, gate, short, tally
+from neuron_schema.review.render.wording import counted, ended, gate, of_severity, short, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -96,9 +96,11 @@ def _server(report: ReviewReport) -> Iterator[str | Code]:
     yield "Measured on a throw-away PostgreSQL "
     yield Code(server.server)
     yield " (embedded)" if server.embedded else " (of the address that was given)"
-    for name, version in server.extensions:
-        yield ", with " if (name, version) == server.extensions[0] else ", "
-        yield Code(f"{name} {version}")
+    # Each database has plpgsql.
+    told = [f"{name} {version}" for name, version in server.extensions if name != "plpgsql"]
+    for place, extension in enumerate(told):
+        yield ", " if place else ", with "
+        yield Code(extension)
     yield ", on tables with a few rows."
 
 
@@ -114,7 +116,7 @@ def _verdict(report: ReviewReport, version: ReviewedVersion) -> tuple[Text, ...]
     counts = (
         (severity, sum(each.severity is severity for each in found)) for severity in SEVERITIES
     )
-    words = [f"{count} {severity}" for severity, count in counts if count]
+    words = [of_severity(count, severity) for severity, count in counts if count]
     rows = lock_rows(version.measure, report.stats)
     tables = {row.table for row in rows if row.blocks}
     return (
