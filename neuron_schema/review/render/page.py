@@ -36,6 +36,8 @@ _LEGEND: Final = (
     "Outlined: tables that changed; shaded: columns that changed. "
     "A dot: the table that refers to the other. A question mark: may be NULL."
 )
+# Words that a sentence has marked as code itself.
+_MARKED: Final = re.compile(r"(?<![^ (])`([A-Za-z0-9_.=]+)`", re.ASCII)
 _NO_WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -190,7 +192,7 @@ def _text(text: Text) -> str:
 def _inline(each: Inline) -> str:
     match each:
         case str():
-            return _escaped(each)
+            return _MARKED.sub(r'<span class="mono">\1</span>', _escaped(each))
         case Strong():
             return f"<strong>{_escaped(each.text)}</strong>"
         case Code():

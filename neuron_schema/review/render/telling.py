@@ -19,7 +19,12 @@ from neuron_schema.review.render.blocks import (
     Source,
     Strong,
 )
-from neuron_schema.review.render.changing import change_words, changed_columns, changed_tables
+from neuron_schema.review.render.changing import (
+    change_words,
+    changed_columns,
+    changed_tables,
+    new_tables,
+)
 from neuron_schema.review.render.happening import happenings
 from neuron_schema.review.render.locked import lock_rows
 from neuron_schema.review.render.proving import proof_details, proof_word
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from neuron_schema.review.report import ReviewedVersion, ReviewReport
     from neuron_schema.review.stats import Stats
 
-LOCK_HEAD = ("Version", "Statement", "Table", "Lock", "Blocks", "Work while locked")
+LOCK_HEAD = ("Statement", "Table", "Lock", "Blocks", "Work while locked")
 SIZE_HEAD = "Real size"
 
 _HOW_KNOWN = (
@@ -143,15 +148,18 @@ def _locks(report: ReviewReport) -> Section:
     return Section(title=title, blocks=(Paragraph((_HOW_KNOWN,)), grid))
 
 
-def lock_grid(caption: str, rows: Iterable[tuple[str, LockRow]], *, sized: bool) -> Grid:
+def lock_grid(
+    caption: str, rows: Iterable[tuple[str, LockRow]], *, sized: bool, of: str = "Version"
+) -> Grid:
     """Return locks as a table.
 
     Args:
         caption: What it shows.
         rows: Each with what its first column shows.
         sized: Whether real sizes are known.
+        of: The title of the first column.
     """
-    head = (*LOCK_HEAD, SIZE_HEAD) if sized else LOCK_HEAD
+    head = (of, *LOCK_HEAD, SIZE_HEAD) if sized else (of, *LOCK_HEAD)
     return Grid(caption, head, tuple(_lock_cells(label, row, sized=sized) for label, row in rows))
 
 
@@ -226,7 +234,7 @@ def _fix(fix: Fix, version: ReviewedVersion | None, stats: Stats | None) -> Fold
         name = names.get(measure.version, measure.version)
         rows += [(name, row) for row in lock_rows(measure, stats)]
     measured = (
-        lock_grid("Locks of the fix beside those of the version", rows, sized=False)
+        lock_grid("Locks of the fix beside those of the version", rows, sized=False, of="Module")
         if rows
         else Paragraph(("The fix locks no table that was there before.",))
     )
@@ -301,6 +309,10 @@ def _drawn(report: ReviewReport) -> Section | None:
         return None
     changes = [change for version in report.versions for change in version.changes]
     drawing = Drawing(
-        report.diagram, report.tables, changed_tables(changes), changed_columns(changes)
+        report.diagram,
+        report.tables,
+        changed_tables(changes),
+        changed_columns(changes),
+        new_tables(changes),
     )
     return Section(title=("Changed tables and their neighbours",), blocks=(drawing,))
