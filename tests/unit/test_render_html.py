@@ -349,4 +349,7 @@ def test_where_only_the_text_of_a_diagram_is_known_it_is_shown() -> None:
     page = render(replace(reports.rich(), tables=()), "html")
     assert "erDiagram" in page
     assert "<svg" not in page
-    assert "<svg" in render(reports.rich(), "html")
+    assert "figcaption>" not in page
+    page = render(reports.rich(), "html")
+    assert "<svg" in page
+    assert "<figcaption>Outlined: tables that changed; shaded: columns that changed." in page

@@ -178,10 +178,8 @@ def _drawing(drawing: Drawing) -> Iterator[str]:
     yield from _scroll("Diagram")
     yield picture or f"<pre><code>{html.escape(safe(drawing.mermaid))}</code></pre>"
     yield "</div>"
-    told = (
-        "Outlined: tables that changed; shaded: columns that changed. A question mark: may be NULL."
-    )
-    yield f"<figcaption>{told} {left_out(drawing)}</figcaption>"
+    if picture:
+        yield f"<figcaption>{f'{_LEGEND} {left_out(drawing)}'.strip()}</figcaption>"
     yield "</figure>"
 
 
