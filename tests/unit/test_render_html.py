@@ -353,3 +353,16 @@ def test_where_only_the_text_of_a_diagram_is_known_it_is_shown() -> None:
     page = render(reports.rich(), "html")
     assert "<svg" in page
     assert "<figcaption>Outlined: tables that changed; shaded: columns that changed." in page
+
+
+def test_partitions_are_not_drawn() -> None:
+    """They are their table's."""
+    part = replace(a_table("part"), partition_bound="DEFAULT")
+    assert ">part<" not in svg(Drawing("", (a_table("t"), part), frozenset(), frozenset()))
+    assert svg(Drawing("", (part,), frozenset(), frozenset())) == ""
+
+
+def test_words_that_a_sentence_marks_are_set_as_code() -> None:
+    """Where nothing else could be meant."""
+    page = render(reports.with_text("put `lock_timeout` into `a b` x`y`"), "html")
+    assert 'put <span class="mono">lock_timeout</span> into `a b` x`y`' in page
