@@ -63,6 +63,7 @@ class Remedy:
         waits: What comes after the statement comes after its stages, too.
         edits: What is altered in the author's module.
         down: What becomes of statements of ``down``, by their numbers.
+        how: What is done, where it stays one version: ``CREATE INDEX CONCURRENTLY``.
         more_down: What comes first in the ``down`` of the version that it was in.
     """
 
@@ -73,6 +74,7 @@ class Remedy:
     waits: bool = False
     edits: tuple[Edit, ...] = ()
     down: Mapping[int, tuple[Piece, ...]] = field(default_factory=dict)
+    how: str = ""
     more_down: tuple[Piece, ...] = ()
 
 
@@ -116,6 +118,8 @@ def arranged(
         )
         for at, each in enumerate(found)
     )
+    if len(numbers) == 1:
+        return f"{remedies[0].how} in {numbers[0]}", modules
     return _summary(numbers, taken), modules
 
 
@@ -235,11 +239,10 @@ def _docstring(original: Original, part: _Part | Stage, numbers: Sequence[str], 
     own = original.migration.description
     if isinstance(part, Stage) and not (at == 0 and own):
         return part.says
-    if len(numbers) == 1:
-        return own or "."
-    last = numbers[-1] if at + 2 == len(numbers) else f"{numbers[at + 1]} to {numbers[-1]}"
-    rest = f"The rest of it is version {last}." if at + 1 < len(numbers) else ""
-    rest = rest.replace("version", "versions") if " to " in rest else rest
+    if at > 0:
+        return f"The rest of version {numbers[0]}: {own}" if own else f"The rest of {numbers[0]}."
+    later = numbers[1:]
+    rest = f"The rest of it comes in {_listed(later)}." if later else ""
     return "\n\n".join(each for each in (own, rest) if each) or "."
 
 
@@ -252,13 +255,14 @@ def _name(original: Original, part: _Part | Stage, at: int) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:_SLUG_LENGTH].strip("_") or "rest"
 
 
+def _listed(numbers: Sequence[str]) -> str:
+    return " and ".join(each for each in (", ".join(numbers[:-1]), numbers[-1]) if each)
+
+
 def _summary(numbers: Sequence[str], taken: Collection[int]) -> str:
-    if len(numbers) == 1:
-        return f"{numbers[0]}, written otherwise"
-    listed = ", ".join(numbers[:-1]) + f" and {numbers[-1]}"
     wanted = range(int(numbers[0]) + 1, int(numbers[-1]) + 1)
     hit = min((each for each in taken if each in wanted), default=None)
-    text = f"split into {listed}"
+    text = f"split into {_listed(numbers)}"
     if hit is None:
         return text
     moved = int(numbers[-1]) + 1 - hit

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from neuron_schema.actions import Kind
 from neuron_schema.canonical import tokens
 from neuron_schema.review.fixes.arranging import Remedy, Stage
-from neuron_schema.review.fixes.text import call_with, call_without, string
+from neuron_schema.review.fixes.text import WIDTH, call_with, call_without, string
 from neuron_schema.review.fixes.writing import Piece
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from neuron_schema.review.fixes.text import Edit
 
 _CONCURRENTLY: Final = "postgresql_concurrently=True"
+_CREATING: Final = "CREATE INDEX CONCURRENTLY"
+_DROPPING: Final = "DROP INDEX CONCURRENTLY"
 _CREATE: Final = (("sqlalchemy.schema", "CreateIndex"),)
 _DROP: Final = (("sqlalchemy.schema", "DropIndex"),)
 
@@ -65,13 +67,15 @@ def _created(original: Original, item: Item, table: Relation, made: Index) -> Re
     names = frozenset({made.name, table.name} if made.unique else {made.name})
     if edits is None:
         stage = written_anew(table, made, says, drops=False)
-        return Remedy(number=item.number, stages=(stage,), names=names, down=down)
+        return Remedy(number=item.number, stages=(stage,), names=names, down=down, how=_CREATING)
     more = _author_edits(original, undoing, "DropIndex") if undoing is not None else None
     last = undoing.piece if undoing is not None and more is not None else None
     last = last or _drop_of(original, item)
     stage = Stage(slug=made.name, says=says, up=(item.piece,), down=(last,), alone=True)
     both = (*edits, *(more or ()))
-    return Remedy(number=item.number, stages=(stage,), names=names, edits=both, down=down)
+    return Remedy(
+        number=item.number, stages=(stage,), names=names, edits=both, down=down, how=_CREATING
+    )
 
 
 def _dropped(original: Original, item: Item, table: Relation, gone: Index) -> Remedy:
@@ -83,7 +87,7 @@ def _dropped(original: Original, item: Item, table: Relation, gone: Index) -> Re
     names = frozenset({gone.name})
     if edits is None or more is None:
         stage = written_anew(table, gone, says, drops=True)
-        return Remedy(number=item.number, stages=(stage,), names=names, down=down)
+        return Remedy(number=item.number, stages=(stage,), names=names, down=down, how=_DROPPING)
     stage = Stage(
         slug=f"drop_{gone.name}",
         says=says,
@@ -92,7 +96,12 @@ def _dropped(original: Original, item: Item, table: Relation, gone: Index) -> Re
         alone=True,
     )
     return Remedy(
-        number=item.number, stages=(stage,), names=names, edits=(*edits, *more), down=down
+        number=item.number,
+        stages=(stage,),
+        names=names,
+        edits=(*edits, *more),
+        down=down,
+        how=_DROPPING,
     )
 
 
@@ -199,22 +208,20 @@ def definition_of(
         arguments.append(f"postgresql_where=text({string(condition)})")
     if concurrently:
         arguments.append(_CONCURRENTLY)
-    columns = "".join(
-        f"    Column({string(each)}),\n" for each in (_include_names(include) if include else ())
-    )
-    schema = "" if table.schema == "public" else f"    schema={string(table.schema)},\n"
-    text = (
-        "index = Index(\n"
-        + "".join(f"    {each},\n" for each in arguments)
-        + f")\ntable = Table(\n    {string(table.name)},\n    MetaData(),\n{columns}    index,\n"
-        + f"{schema})"
-    )
+    columns = [f"Column({string(each)})" for each in _include_names(include or "")]
+    schema = [] if table.schema == "public" else [f"schema={string(table.schema)}"]
+    text = "index = Index(\n" + "".join(f"    {each},\n" for each in arguments) + ")\n"
+    inside = [string(table.name), "MetaData()", *columns, "index", *schema]
+    line = f"table = Table({', '.join(inside)})"
+    if len(line) > WIDTH:
+        line = "table = Table(\n" + "".join(f"    {each},\n" for each in inside) + ")"
+    text += line
     names = ["Index", "MetaData", "Table", "text", *(["Column"] if columns else [])]
     return text, tuple(("sqlalchemy", name) for name in names)
 
 
 def _include_names(include: str) -> list[str]:
-    return [_bare(each) for each in _split(include)]
+    return [_bare(each) for each in _split(include) if each]
 
 
 def _keys(definition: str) -> tuple[str, str]:

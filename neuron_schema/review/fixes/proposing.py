@@ -9,7 +9,15 @@ from neuron_schema import version_module
 from neuron_schema.compile_error import CompileError
 from neuron_schema.discovery import split_file_name
 from neuron_schema.errors import VersionError
-from neuron_schema.review.fixes import constraints, indexes, not_null
+from neuron_schema.review.fixes import (
+    backfills,
+    columns,
+    constraints,
+    indexes,
+    moving,
+    not_null,
+    partitions,
+)
 from neuron_schema.review.fixes.arranging import Remedy, arranged
 from neuron_schema.review.fixes.original import Original
 from neuron_schema.review.fixes.proposal import Proposal
@@ -23,13 +31,32 @@ if TYPE_CHECKING:
 _Way: TypeAlias = "Callable[[Original, Finding], Iterator[Remedy]]"
 
 _INDEXES: Final[tuple[_Way, ...]] = (indexes.create_index,)
+_LOCKING: Final[tuple[_Way, ...]] = (
+    indexes.create_index,
+    constraints.validated_too_soon,
+    constraints.add_constraint,
+    constraints.add_unique,
+    not_null.set_not_null,
+    backfills.all_rows,
+    moving.split,
+)
+"""What a statement that runs under the locks of others may be, and at last any."""
+
 _BY_HAZARD: Final[Mapping[str, tuple[_Way, ...]]] = {
     "add-check-valid": (constraints.add_constraint,),
     "add-fk-valid": (constraints.add_constraint,),
     "add-unique-blocking": (constraints.add_unique,),
+    "add-column-inline-check": (columns.inline_check,),
+    "add-column-inline-unique": (columns.inline_unique,),
+    "add-column-volatile-default": (columns.volatile_default,),
+    "bulk-dml": (backfills.all_rows,),
     "create-index-blocking": _INDEXES,
     "drop-index-blocking": (indexes.drop_index,),
+    "lock-held-across-statements": _LOCKING,
     "not-valid-validated-same-tx": (constraints.validated_too_soon,),
+    "partition-attach-scan": (partitions.attach,),
+    "partition-detach-blocking": (partitions.detach,),
+    "reindex-blocking": (moving.reindex,),
     "set-not-null-scan": (not_null.set_not_null,),
     "vector-index-blocking": _INDEXES,
 }
@@ -52,7 +79,9 @@ def propose(case: Case, finding: Finding, *, taken: Collection[int] = ()) -> Pro
     remedies: list[Remedy] = []
     for way in _BY_HAZARD[finding.hazard]:
         remedies = list(way(original, finding))
-        if remedies and finding.statement in {None, *(each.number for each in remedies)}:
+        # To split is to stop before the statement.
+        told = {each.number + (way is moving.split) for each in remedies}
+        if remedies and finding.statement in {None, *told}:
             break
     else:
         return None

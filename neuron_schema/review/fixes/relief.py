@@ -59,10 +59,21 @@ def _falls(
     measures: Sequence[VersionMeasure],
     what: _Told,
 ) -> bool:
-    """Whether there is less of all that the statement of the finding does."""
+    """Whether there is less of what the statement of the finding does.
+
+    Of one thing is enough: a partition that is detached may be locked, when the whole is not.
+    """
     before, now = Counter(_all([case.measure], what)), Counter(_all(measures, what))
     told = {pain for each in own for pain in what(each)}
-    return all(now[pain] < before[pain] for pain in told)
+    if not told:
+        # It failed on the rows before anything could be measured.
+        return any(_failed(each) for each in own)
+    return any(now[pain] < before[pain] for pain in told)
+
+
+def _failed(statement: StatementMeasure) -> bool:
+    runs = [each for each in (statement.shipped, statement.alone) if each is not None]
+    return any(each.failed is not None for each in runs) or not runs
 
 
 def _all(measures: Iterable[VersionMeasure], what: _Told) -> Iterator[Pain]:

@@ -24,10 +24,10 @@ def judge(case: Case) -> tuple[Finding, ...]:
     """
     found = [each for hazard in HAZARDS.values() for each in hazard.check(case)]
     told = [each for each in found if not _is_covered(each, found)]
-    told += acceptances(case, {each.hazard for each in told}, HAZARDS)
+    wrong = acceptances(case, {each.hazard for each in told}, HAZARDS)
     complete = (
         replace(each, remedy=each.remedy or HAZARDS[each.hazard].remedy)
-        for each in accepted(told, case)
+        for each in (*accepted(told, case), *wrong)
     )
     return tuple(sorted(complete, key=_order))
 
