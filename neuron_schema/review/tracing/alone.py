@@ -23,7 +23,7 @@ from neuron_schema.review.tracing.watch import StatementWatch
 from neuron_schema.review.tracing.words import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from neuron_schema.review.measures import Failed
     from neuron_schema.review.tracing.outcome import Outcome
@@ -64,6 +64,7 @@ class _Alone:
         self._done = 0
         self._rows = True
         self._restarts = 0
+        self._carried: list[str] = []
         self._given_up = False
         self.unmeasured: tuple[str, ...] = ()
         self._stack = ExitStack()
@@ -84,29 +85,33 @@ class _Alone:
         self._done += 1
         if self._given_up:
             return None
-        carried = [sql for sql in self._texts[:number] if _lasts_for_the_transaction(sql)]
-        failure = self._tried(carried, self._texts[number])
-        if isinstance(failure, Measure):
-            return failure
-        if number != self._shipped.came_to or self._shipped.at_end:
-            # Together with the others it runs.
-            self._restart(number + 1)
-            return None
-        return self._without_rows(number, carried, failure)
+        sql = self._texts[number]
+        tried = self._tried(sql)
+        found = tried if isinstance(tried, Measure) else self._after_failure(number, tried)
+        if _lasts_for_the_transaction(sql):
+            self._carried.append(sql)
+        return found
 
-    def _without_rows(self, number: int, carried: Sequence[str], failure: Failed) -> Measure | None:
+    def _after_failure(self, number: int, failure: Failed) -> Measure | None:
+        if number == self._shipped.came_to and not self._shipped.at_end:
+            return self._without_rows(number, failure)
+        # Together with the others it runs.
+        self._restart(number + 1)
+        return None
+
+    def _without_rows(self, number: int, failure: Failed) -> Measure:
         """Measure on empty tables what fails on rows, alone and with the others."""
         self._rows = False
         self._restart(number)
         if self._given_up:
             return Measure(failed=failure)
-        found = self._tried(carried, self._texts[number])
+        found = self._tried(self._texts[number])
         if isinstance(found, Measure):
             return replace(found, failed=replace(failure, rows_only=True))
         self._given_up = True
         return Measure(failed=failure)
 
-    def _tried(self, carried: Sequence[str], sql: str) -> Measure | Failed:
+    def _tried(self, sql: str) -> Measure | Failed:
         assert self._place is not None  # noqa: S101 - it was started
         assert self._session is not None  # noqa: S101
         if self._watch is None:
@@ -114,7 +119,7 @@ class _Alone:
         self._watch.renew()
         try:
             with self._transaction():
-                for each in carried:
+                for each in self._carried:
                     self._execute(each)
                 self._watch.begin()
                 self._execute(sql)
@@ -123,7 +128,7 @@ class _Alone:
             if self._session.closed:
                 raise
             if self._made_role(error):
-                return self._tried(carried, sql)
+                return self._tried(sql)
             return failed_with(error)
         return found
 
