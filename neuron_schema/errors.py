@@ -40,6 +40,7 @@
     │   ├── ReadOnlyServer                      NS709
     │   ├── PreflightFailed                     NS710
     │   └── CatalogUnread                       NS720
+    ├── FindingsOpen                   exit 8   NS801
     ├── Refused                        exit 9   NS900
     │   ├── IrreversibleVersion                 NS901
     │   ├── ConfirmationNeeded                  NS902
@@ -359,6 +360,13 @@ class CatalogUnread(ServerUnavailable):
     """The database holds kinds of objects that a snapshot of its catalog cannot tell of."""
 
     code = "NS720"
+
+
+class FindingsOpen(NeuronSchemaError):
+    """A review found hazards as bad as ``--fail-on`` says, or worse, that nobody accepted."""
+
+    code = "NS801"
+    exit_code = 8
 
 
 class Refused(NeuronSchemaError):

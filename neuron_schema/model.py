@@ -185,12 +185,14 @@ class Migration(VersionInfo):
         down_statements: What rolls it back; empty when there is nothing to undo.
         irreversible: Why it cannot be rolled back, or None.
         settings: Names and values that PostgreSQL's own are set to while it runs.
+        accept: Hazards that its review is to accept, each with the reason.
     """
 
     up_statements: tuple[Statement, ...]
     down_statements: tuple[Statement, ...]
     irreversible: str | None = None
     settings: tuple[tuple[str, str], ...] = ()
+    accept: tuple[tuple[str, str], ...] = ()
 
     @property
     def up(self) -> str:

@@ -67,6 +67,51 @@ def load_tree(tree: ast.Module, source: bytes, path: str, *, version: str, name:
     return _load(module, version=version, name=name)
 
 
+def lines_of_up(source: bytes, path: str) -> tuple[int, ...]:
+    """Return, for each statement of ``up``, the line of the element that it comes from.
+
+    Args:
+        source: The file's bytes.
+        path: Its path, for messages and tracebacks.
+
+    Raises:
+        VersionError: whatever is wrong with the module, with file and line.
+    """
+    module = _Module(source, path)
+    lines: list[int] = []
+    for index, element in enumerate(_elements(_execute(module), "up", module)):
+        line = int(module.place("up", index).rpartition(":")[2])
+        lines += [line] * len(_compile_element(element))
+    return tuple(lines)
+
+
+def load_elements(source: bytes, path: str) -> dict[str, tuple[tuple[Statement, ...], ...]]:
+    """Execute a version module, and compile each element of its lists by itself.
+
+    Args:
+        source: The file's bytes.
+        path: Its path, for messages and tracebacks.
+
+    Returns:
+        For ``up`` and ``down`` the statements of each element; without ``down`` where that is
+        irreversible.
+
+    Raises:
+        VersionError: the module cannot be executed, or lacks a list.
+        CompileError: an element cannot be compiled.
+    """
+    from neuron_schema.ops import Irreversible
+
+    module = _Module(source, path)
+    module.tree = parse(module.text, path)
+    namespace = _execute(module)
+    lists = [name for name in ("up", "down") if not isinstance(namespace.get(name), Irreversible)]
+    return {
+        name: tuple(_compile_element(element) for element in _elements(namespace, name, module))
+        for name in lists
+    }
+
+
 class _Module:
     """A module's text, and its syntax tree where that is wanted.
 
@@ -139,6 +184,7 @@ def _load(module: _Module, *, version: str, name: str) -> Migration:
         irreversible=irreversible,
         settings=_settings(namespace, (*up_statements, *down_statements), module),
         replaces=_replaces(namespace, version, module),
+        accept=_acceptances(namespace, module),
     )
 
 
@@ -175,6 +221,21 @@ def _settings(
         return version_settings.checked(declared, alone=alone)
     except CompileError as error:
         raise _invalid(error, "`settings`", module.place("settings")) from None
+
+
+def _acceptances(namespace: dict[str, Any], module: _Module) -> tuple[tuple[str, str], ...]:
+    from sqlalchemy.sql.visitors import Visitable
+
+    from neuron_schema import version_acceptances
+    from neuron_schema.compiler import CompileError
+
+    declared = namespace.get("accept", {})
+    if isinstance(declared, Visitable):
+        return ()
+    try:
+        return version_acceptances.checked(declared)
+    except CompileError as error:
+        raise _invalid(error, "`accept`", module.place("accept")) from None
 
 
 def _execute(module: _Module) -> dict[str, Any]:

@@ -8,14 +8,17 @@ import typer
 
 from neuron_schema.cli import (
     database,
+    explaining,
     history,
     project,
     proving,
     reading,
     rebasing,
+    reviewing,
     running,
     schemafile,
     showing,
+    sizing,
     squashing,
 )
 from neuron_schema.cli.quick import Command, Group
@@ -31,6 +34,7 @@ Exit status:
   5    a difference was found: verify, drift, diff, squash, snapshot --check
   6    a lock was not obtained
   7    no connection; a privilege, extension or direct address is missing
+  8    review: findings as bad as --fail-on says, or worse
   9    refused: irreversible, protected, without --yes, not empty
   130  interrupted by SIGINT, rolled back (143: by SIGTERM)
 """
@@ -83,6 +87,9 @@ app.command("squash", cls=Command)(squashing.squash)
 app.command("verify", cls=Command)(proving.verify)
 app.command("drift", cls=Command)(proving.drift)
 app.command("diff", cls=Command)(proving.diff)
+app.command("review", cls=Command)(reviewing.review)
+app.command("stats", cls=Command)(sizing.stats)
+app.command("explain", cls=Command)(explaining.explain)
 app.command("wait", cls=Command)(reading.wait)
 app.add_typer(database.app, name="db")
 app.add_typer(showing.app, name="show")

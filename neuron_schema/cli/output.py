@@ -10,9 +10,12 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from neuron_schema.errors import InternalError
+from neuron_schema.printable import columns as columns  # noqa: PLC0414 - told on
+from neuron_schema.printable import one_line as one_line  # noqa: PLC0414 - told on
+from neuron_schema.printable import safe as safe  # noqa: PLC0414 - told on
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from neuron_schema.errors import NeuronSchemaError
     from neuron_schema.model import Plan, Report, Step
@@ -20,26 +23,6 @@ if TYPE_CHECKING:
 # A path in between may have taken one of the slashes.
 _PASSWORD = re.compile(r"(:/{1,2}[^\s/:@]*:)\S*(?=@)|(?<=\bpassword=)(?:'[^']*'|[^\s&]+)", re.I)
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
-
-
-def safe(text: str) -> str:
-    """Return text without what a terminal would obey; line ends stay.
-
-    Names and messages come from databases and files. CWE-150.
-    """
-    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
-
-
-def one_line(text: str) -> str:
-    """Return text as ``safe`` does, and on one line."""
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if code > 0xFFFF:  # noqa: PLR2004 - Python's own three spellings
-        return f"\\U{code:08x}"
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -139,16 +122,6 @@ def error_object(error: NeuronSchemaError) -> dict[str, Any]:
 def print_json(result: dict[str, Any]) -> None:
     """Print the one object that ``--json`` promises."""
     _result(json.dumps(result))
-
-
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as aligned lines; nothing is ever cut."""
-    cleaned = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in cleaned) for i in range(len(cleaned[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cleaned
-    ]
 
 
 def plan_steps(

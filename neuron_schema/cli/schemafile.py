@@ -10,6 +10,7 @@ import typer
 from neuron_schema.cli.invocation import Invocation
 from neuron_schema.cli.options import Environment, Json, Shadow, Versions
 from neuron_schema.cli.output import note, quote, say, warn
+from neuron_schema.cli.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,7 @@ def write_files(call: Invocation, wanted: dict[Path, str]) -> None:
     from neuron_schema.schemafile.text import parse
 
     for path, content in wanted.items():
-        _write(path, content)
+        write_whole(path, content)
     path, text = next(iter(wanted.items()))
     file = parse(text, str(path))
     call.put(
@@ -155,23 +156,6 @@ def _present(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"{path} cannot be read: {reason}", where=str(path)) from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    from neuron_schema.errors import UsageError
-
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        beside.write_bytes(text.encode("utf-8", "surrogateescape"))
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UsageError(f"{path} cannot be written: {error.strerror}", where=str(path)) from None
 
 
 def check_listed(directory: Path, infos: Sequence[VersionInfo]) -> None:

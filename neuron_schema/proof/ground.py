@@ -146,7 +146,7 @@ class Ground:
             try:
                 self._run(migrations, direction)
             except NeuronSchemaError as error:
-                role = _unknown_role(error) if self.embedded else None
+                role = unknown_role(error.sqlstate, error.message) if self.embedded else None
                 if role is None or role in made:
                     raise _with_flag(error) from error.__cause__
                 made.add(role)
@@ -173,10 +173,11 @@ class Ground:
         self._runner.run(planning.make_plan(selection, (), look.applied), look)
 
 
-def _unknown_role(error: NeuronSchemaError) -> str | None:
-    if error.sqlstate != _UNDEFINED_OBJECT:
+def unknown_role(sqlstate: str | None, message: str) -> str | None:
+    """Return the role that PostgreSQL does not know, where that is what it says."""
+    if sqlstate != _UNDEFINED_OBJECT:
         return None
-    found = _UNKNOWN_ROLE.search(error.message)
+    found = _UNKNOWN_ROLE.search(message)
     return found[1] if found else None
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neuron_schema.errors import TargetError
 from neuron_schema.planning import find_version
-from neuron_schema.proof.cycle import Cycle, Failure, Phase, go_round, tried
+from neuron_schema.proof.cycle import Cycle, Failure, Phase, go_round
+from neuron_schema.proof.trunk import trunk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neuron_schema.proof.ground import Workshop
     from neuron_schema.proof.rows import Loss
     from neuron_schema.proof.seed import Unseeded
-    from neuron_schema.url import Address
+    from neuron_schema.proof.trunk import Trunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +107,13 @@ def verify(
         ExtensionMissing: the server lacks one that a version needs.
         ServerUnavailable: the server cannot be used.
     """
-    with workshop.roles_put_back(migrations), _trunk(workshop, migrations) as trunk:
+    with workshop.roles_put_back(migrations), trunk_of(workshop, migrations) as trunk:
         yield from _proofs(workshop, trunk, migrations, wanted, listener)
 
 
 def _proofs(
     workshop: Workshop,
-    trunk: _Trunk,
+    trunk: Trunk,
     migrations: Sequence[Migration],
     wanted: Collection[int],
     listener: Callable[[Migration], None] | None,
@@ -127,7 +127,7 @@ def _proofs(
             if is_wanted:
                 if listener is not None:
                     listener(migration)
-                proof = _prove(workshop, trunk, migration)
+                proof = prove(workshop, trunk, migration)
             failure = trunk.grow(migration)
             if proof is None and failure is not None:
                 proof = replace(_proof(migration, trunk), failures=(failure,))
@@ -137,66 +137,18 @@ def _proofs(
                 trunk.leave_out(migration)
 
 
-@contextmanager
-def _trunk(workshop: Workshop, migrations: Sequence[Migration]) -> Iterator[_Trunk]:
-    trunk = _Trunk(workshop, migrations)
-    try:
-        yield trunk
-    finally:
-        workshop.shadow.drop(trunk.address)
-
-
-class _Trunk:
-    """The schema that the versions so far have built, without any rows but theirs.
+def prove(workshop: Workshop, trunk: Trunk, migration: Migration) -> Proof:
+    """Prove a version with rows in the tables, and where that fails also without.
 
     Args:
-        workshop: Where it is built.
-        migrations: All versions that may come.
+        workshop: Where it is run.
+        trunk: The schema that the earlier versions built; it stays as it is.
+        migration: The version.
+
+    Raises:
+        ExtensionMissing: the server lacks one that the version needs.
+        ServerUnavailable: the server cannot be used.
     """
-
-    def __init__(self, workshop: Workshop, migrations: Sequence[Migration]) -> None:
-        self._workshop = workshop
-        self._migrations = migrations
-        self._roles = workshop.shadow.roles()
-        self._there: list[Migration] = []
-        self.without: tuple[str, ...] = ()
-        self.address: Address = workshop.empty()
-
-    def grow(self, migration: Migration) -> Failure | None:
-        """Apply a version; where it raises, the schema is as it was before."""
-        with self._workshop.open(self.address) as ground:
-            failure = tried(ground, [migration], Phase.UP)
-        if failure is None:
-            self._there.append(migration)
-        else:
-            self._rebuild()
-        return failure
-
-    def grow_by_all(self, migrations: Sequence[Migration]) -> bool:
-        """Apply versions in one run; where one raises, the schema is as it was before them."""
-        with self._workshop.open(self.address) as ground:
-            failure = tried(ground, migrations, Phase.UP)
-        if failure is None:
-            self._there += migrations
-        else:
-            self._rebuild()
-        return failure is None
-
-    def _rebuild(self) -> None:
-        """Start anew: what commits on its own may have left something behind."""
-        self._workshop.shadow.drop(self.address)
-        self._workshop.drop_roles_since(self._roles, self._migrations)
-        self.address = self._workshop.empty()
-        with self._workshop.open(self.address) as ground:
-            ground.run(self._there)
-
-    def leave_out(self, migration: Migration) -> None:
-        """Remember a version that later ones will have to do without."""
-        self.without = (*self.without, migration.label)
-
-
-def _prove(workshop: Workshop, trunk: _Trunk, migration: Migration) -> Proof:
-    """Prove a version with rows in the tables, and where that fails also without."""
     full = _cycle(workshop, trunk, migration, with_rows=True)
     if full.failure is None:
         return _told(_proof(migration, trunk), full, ())
@@ -210,7 +162,7 @@ def _prove(workshop: Workshop, trunk: _Trunk, migration: Migration) -> Proof:
     return _told(_proof(migration, trunk), further, failures)
 
 
-def _cycle(workshop: Workshop, trunk: _Trunk, migration: Migration, *, with_rows: bool) -> Cycle:
+def _cycle(workshop: Workshop, trunk: Trunk, migration: Migration, *, with_rows: bool) -> Cycle:
     with (
         workshop.roles_put_back([migration]),
         workshop.shadow.database(trunk.address) as address,
@@ -219,7 +171,7 @@ def _cycle(workshop: Workshop, trunk: _Trunk, migration: Migration, *, with_rows
         return go_round(ground, migration, with_rows=with_rows)
 
 
-def _proof(migration: Migration, trunk: _Trunk) -> Proof:
+def _proof(migration: Migration, trunk: Trunk) -> Proof:
     return Proof(
         version=migration.version,
         name=migration.name,

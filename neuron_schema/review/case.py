@@ -24,6 +24,8 @@ class Case:
         changes: What tells them apart.
         stats: The sizes of the real tables, or None.
         major: The server's major version.
+        final: The schema after the last version under review; None where this is the last. What a
+            later version cures (an index for a foreign key) is no hazard.
     """
 
     migration: Migration
@@ -35,3 +37,4 @@ class Case:
     proof: Proof
     major: int
     stats: Stats | None = None
+    final: Snapshot | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from neuron_schema.review.findings import SEVERITIES, Severity
 
 if TYPE_CHECKING:
-    from neuron_schema.catalog import Change
+    from neuron_schema.catalog import Change, Relation
     from neuron_schema.proof.verify import Proof
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.measures import VersionMeasure
@@ -83,6 +83,7 @@ class ReviewReport:
         versions: Those under review, in order.
         before: How many versions the schema was built from before the first of them.
         diagram: The tables that changed and their neighbours, as Mermaid; "" for none.
+        tables: The same tables, as the last version leaves them, to be drawn.
         unmeasured: Sentences about what could not be measured.
         stats: The sizes of the real tables, or None.
     """
@@ -92,6 +93,7 @@ class ReviewReport:
     before: int
     server: ServerVersions
     diagram: str = ""
+    tables: tuple[Relation, ...] = ()
     unmeasured: tuple[str, ...] = ()
     stats: Stats | None = None
 

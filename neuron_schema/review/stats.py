@@ -29,7 +29,9 @@ class Stats:
     Attributes:
         taken_on: The day, ISO 8601.
         tables: By ``schema.table``, spelled as SQL spells it.
+        server_major: The major version of the server that has them, or None.
     """
 
     taken_on: str
     tables: Mapping[str, TableStats]
+    server_major: int | None = None

@@ -1,0 +1,114 @@
+"""Which versions a review is of: those that are new or edited since another branch was left.
+
+What counts is the SQL: a file that was only laid out anew, or renamed, is not edited. The working
+tree is looked at, so that what is not committed yet is reviewed as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from neuron_schema.discovery import read, split_file_name
+from neuron_schema.errors import VersionError
+from neuron_schema.planning import find_version, target_number
+from neuron_schema.review.report import Novelty
+from neuron_schema.review.repository import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from neuron_schema.discovery import VersionFile, VersionSet
+    from neuron_schema.model import Migration, VersionInfo
+    from neuron_schema.review.repository import Blob
+
+_SHORT: Final = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """What a review is of.
+
+    Attributes:
+        compared_with: ``origin/main (1a2b3c4)``, or ``versions up to 003``.
+        versions: Numbers of the versions under review, and why they are.
+        deleted: Labels of versions that were there and are there no more.
+    """
+
+    compared_with: str
+    versions: Mapping[int, Novelty]
+    deleted: tuple[str, ...] = ()
+
+
+def after(infos: Sequence[VersionInfo], version: str) -> Changed:
+    """Return the versions after one as those under review; ``0`` for all.
+
+    Raises:
+        TargetError: there is no such version.
+    """
+    number = target_number(version)
+    last = find_version(infos, version) if number else None
+    return Changed(
+        compared_with=f"versions up to {last.version}" if last else "an empty database",
+        versions={info.number: Novelty.NEW for info in infos if info.number > number},
+    )
+
+
+def since(versions: VersionSet, base: str | None = None) -> Changed:
+    """Return the versions that are new or edited since a branch was left.
+
+    Args:
+        versions: Those of the working tree.
+        base: A branch, or anything else that git takes for a commit; None for the main branch.
+
+    Raises:
+        UsageError: git cannot tell; the remedy names what does without it.
+        VersionError: a version of the working tree is invalid.
+    """
+    repository = Repository(versions.directory)
+    chosen = repository.main() if base is None else base
+    common = repository.merge_base(chosen)
+    then = _by_number(repository.files(common))
+    now = {file.number: file for file in versions.files}
+    wanted: dict[int, Novelty] = {}
+    for number, file in now.items():
+        old = then.get(number)
+        if old is None:
+            wanted[number] = Novelty.NEW
+        elif not old.holds(read(file.path)) and _edited(file, old, repository):
+            wanted[number] = Novelty.EDITED
+    return Changed(
+        compared_with=f"{chosen} ({common[:_SHORT]})",
+        versions=wanted,
+        deleted=tuple(then[number].name[:-3] for number in sorted(set(then) - set(now))),
+    )
+
+
+def _by_number(blobs: Sequence[Blob]) -> dict[int, Blob]:
+    """Return the version files among those of a commit; misnamed ones are no versions."""
+    found: dict[int, Blob] = {}
+    for blob in blobs:
+        try:
+            version, _ = split_file_name(Path(blob.name))
+        except VersionError:
+            continue
+        found.setdefault(int(version), blob)
+    return found
+
+
+def _edited(file: VersionFile, blob: Blob, repository: Repository) -> bool:
+    """Whether a version makes other SQL than the one of the same number did."""
+    from neuron_schema import version_module
+
+    def load(content: bytes, path: str) -> Migration:
+        return version_module.load(content, path, version=file.version, name=file.name)
+
+    with version_module.no_connections():
+        now = load(read(file.path), str(file.path))
+        try:
+            then = load(repository.content(blob), f"{file.path} as it was")
+        except VersionError:
+            # It was no valid version, so that this one is none that anybody has run.
+            return True
+    return now.checksum != then.checksum

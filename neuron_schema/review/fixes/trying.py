@@ -1,0 +1,223 @@
+"""A remedy, run: what is not proven on a real server is not shown."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from neuron_schema.catalog import diff
+from neuron_schema.discovery import VersionSet
+from neuron_schema.errors import ConnectionFailed, ExtensionMissing, NeuronSchemaError
+from neuron_schema.model import Direction
+from neuron_schema.proof.rows import contents
+from neuron_schema.proof.seed import seed
+from neuron_schema.review.findings import Fix
+from neuron_schema.review.fixes.relief import relieved
+from neuron_schema.review.tracer import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuron_schema.catalog import Change, Snapshot
+    from neuron_schema.model import Migration
+    from neuron_schema.proof.ground import Ground, Workshop
+    from neuron_schema.review.case import Case
+    from neuron_schema.review.findings import FixModule
+    from neuron_schema.review.fixes.proposal import Proposal
+    from neuron_schema.review.measures import VersionMeasure
+    from neuron_schema.url import Address
+
+_Rows: TypeAlias = "dict[tuple[str, str], tuple[int, int, str]]"
+"""By table and column: how many rows, how many values, and a digest of these."""
+
+
+def try_out(workshop: Workshop, base: Address, case: Case, proposal: Proposal) -> Fix | None:
+    """Run a remedy; return it with its measures, or None where it is not proven to be one.
+
+    It is one when its versions make the schema that the original makes, and the same of the rows
+    that are there; when each of them undoes itself; and when what the finding is about is gone.
+
+    Args:
+        workshop: Where versions are run.
+        base: A database that stands before the version, to which nobody is connected.
+        case: The version.
+        proposal: The remedy.
+
+    Raises:
+        ExtensionMissing, ConnectionFailed: nothing can be tried.
+    """
+    return try_all(workshop, base, case, [proposal])[0]
+
+
+def try_all(
+    workshop: Workshop, base: Address, case: Case, proposals: Sequence[Proposal | None]
+) -> list[Fix | None]:
+    """Run remedies as ``try_out`` does; those of several findings that are one and the same once.
+
+    Args:
+        workshop: Where versions are run.
+        base: A database that stands before the version, to which nobody is connected.
+        case: The version.
+        proposals: The remedies; None stays None.
+
+    Raises:
+        ExtensionMissing, ConnectionFailed: nothing can be tried.
+    """
+    known: dict[tuple[FixModule, ...], tuple[VersionMeasure, ...] | None] = {}
+    found: list[Fix | None] = []
+    for each in proposals:
+        if each is not None and each.modules not in known:
+            known[each.modules] = _run(workshop, base, case, each.modules)
+        measures = None if each is None else known[each.modules]
+        if each is None or measures is None or not relieved(case, each, measures):
+            found.append(None)
+        else:
+            found.append(Fix(summary=each.summary, modules=each.modules, measures=measures))
+    return found
+
+
+def _run(
+    workshop: Workshop, base: Address, case: Case, modules: Sequence[FixModule]
+) -> tuple[VersionMeasure, ...] | None:
+    """Return what was measured of modules, or None where they do not do what the original does."""
+    with tempfile.TemporaryDirectory(prefix="neuron_schema_fix_") as directory:
+        for module in modules:
+            Path(directory, module.file_name).write_text(module.source, encoding="utf-8")
+        try:
+            migrations = VersionSet(directory).migrations()
+            own = replace(workshop, directory=Path(directory))
+            with workshop.roles_put_back([case.migration, *migrations]):
+                return _tried(own, base, case, migrations)
+        except (ExtensionMissing, ConnectionFailed):
+            raise
+        except NeuronSchemaError:
+            return None
+
+
+def _tried(
+    workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
+) -> tuple[VersionMeasure, ...] | None:
+    """Run versions one after the other; return what was measured of each, or None."""
+    if not _same_schema(workshop, base, case, migrations):
+        return None
+    same = _same_rows(workshop, base, case, migrations)
+    if same is False:
+        return None
+    measures = _measured(workshop, base, migrations)
+    # Where the original fails on rows, the remedy may for the same reason.
+    return measures if same or _fails_alike(case, measures) else None
+
+
+def _measured(
+    workshop: Workshop, base: Address, migrations: Sequence[Migration]
+) -> tuple[VersionMeasure, ...]:
+    """Measure each version on the schema that those before it made."""
+    found: list[VersionMeasure] = []
+    with ExitStack() as databases:
+        here = base
+        for migration in migrations:
+            found.append(measure(workshop, here, migration))
+            if migration is not migrations[-1]:
+                here = databases.enter_context(workshop.shadow.database(here))
+                with workshop.open(here) as ground:
+                    ground.run([migration])
+    return tuple(found)
+
+
+def _fails_alike(case: Case, measures: Sequence[VersionMeasure]) -> bool:
+    """Whether nothing fails on rows that does not fail in the original too, for the same reason."""
+    known = Counter(_failures([case.measure]))
+    return not Counter(_failures(measures)) - known
+
+
+def _failures(measures: Sequence[VersionMeasure]) -> list[str]:
+    """Return the classes of the errors: rows that do not fit are refused with one of them."""
+    return [
+        run.failed.sqlstate[:2]
+        for each in measures
+        for statement in each.statements
+        for run in [statement.shipped or statement.alone]
+        if run is not None and run.failed is not None
+    ]
+
+
+def _same_schema(
+    workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
+) -> bool:
+    """Whether the versions make the original's schema, and each undoes itself."""
+    with workshop.shadow.database(base) as address, workshop.open(address) as ground:
+        stood: list[Snapshot] = [ground.snapshot()]
+        for migration in migrations:
+            ground.run([migration])
+            stood.append(ground.snapshot())
+        if _differences(case.after, stood[-1]):
+            return False
+        return _leads_back(ground, case, migrations, stood)
+
+
+def _leads_back(
+    ground: Ground, case: Case, migrations: Sequence[Migration], stood: Sequence[Snapshot]
+) -> bool:
+    """Whether each ``down`` leads to the schema before its ``up``; none does better than it was."""
+    owed = {str(change) for change in case.proof.residue}
+    for number in reversed(range(len(migrations))):
+        if migrations[number].irreversible is not None:
+            return case.migration.irreversible is not None
+        ground.run([migrations[number]], Direction.DOWN)
+        residue = _differences(stood[number], ground.snapshot())
+        if {str(change) for change in residue} - owed:
+            return False
+    return True
+
+
+def _differences(wanted: Snapshot, found: Snapshot) -> tuple[Change, ...]:
+    return tuple(each for each in diff(wanted, found) if not each.order_only)
+
+
+def _same_rows(
+    workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
+) -> bool | None:
+    """Whether rows that are there fare as in the original; None where that fails on them."""
+    with workshop.shadow.database(base) as seeded:
+        with workshop.open(seeded) as ground:
+            seed(ground.connection, case.before)
+
+        def after(way: Sequence[Migration]) -> _Rows | None:
+            with workshop.shadow.database(seeded) as address, workshop.open(address) as ground:
+                return _rows_after(ground, case, way)
+
+        original = after((case.migration,))
+        if original is None:
+            return None
+        fixed = after(migrations)
+        if fixed is None or fixed.keys() != original.keys():
+            return False
+        apart = {place for place, held in original.items() if fixed[place] != held}
+        if not apart:
+            return True
+        # random() and the like give other values each time, in the original too.
+        again = after((case.migration,)) or {}
+        return all(
+            again.get(place) != original[place] and fixed[place][:2] == original[place][:2]
+            for place in apart
+        )
+
+
+def _rows_after(ground: Ground, case: Case, migrations: Sequence[Migration]) -> _Rows | None:
+    """Return what the tables hold after versions; None where these fail on rows."""
+    try:
+        for migration in migrations:
+            ground.run([migration])
+    except (ExtensionMissing, ConnectionFailed):
+        raise
+    except NeuronSchemaError:
+        return None
+    return {
+        (table, column): (held.rows, held.filled[column], digest)
+        for table, held in contents(ground.connection, case.after).items()
+        for column, digest in held.digests.items()
+    }

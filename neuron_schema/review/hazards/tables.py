@@ -1,0 +1,407 @@
+"""Hazards of whole tables: rewritten by a command, partitions, materialized views, triggers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from neuron_schema.catalog.changes import Action
+from neuron_schema.catalog.model import Kind, Relation
+from neuron_schema.review.findings import Severity
+from neuron_schema.review.hazards.columns import GENERAL, rewrites, scans
+from neuron_schema.review.hazards.facts import (
+    column_changes,
+    differs,
+    lock_on,
+    ran,
+    relation_after,
+    same_table,
+    stops,
+    touched,
+)
+from neuron_schema.review.hazards.model import Hazard, example, source
+from neuron_schema.review.hazards.wording import (
+    finding,
+    listed,
+    named,
+    reasons,
+    stop_of,
+    table_name,
+    table_of,
+    why,
+)
+from neuron_schema.review.locks import LockMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from neuron_schema.catalog import ObjectName
+    from neuron_schema.review.case import Case
+    from neuron_schema.review.findings import Finding
+    from neuron_schema.review.hazards.facts import Ran
+
+_PARTITIONS: Final = "https://www.postgresql.org/docs/current/ddl-partitioning.html"
+
+
+def _command(case: Case) -> Iterator[Finding]:
+    for each, table in rewrites(case):
+        relation = relation_after(case, table)
+        if relation is not None and relation.kind is Kind.MATERIALIZED_VIEW:
+            continue
+        if touched(case, each, table, column_changes(case, table)):
+            continue
+        yield finding(
+            case,
+            "whole-table-rewrite-command",
+            Severity.BLOCKING,
+            table,
+            f"{stop_of(case, each, table)} while all of it is written anew, its indexes built "
+            f"again{why(case, each, table)}",
+            statement=each.number,
+            reasons=reasons(case, each, table),
+        )
+
+
+def _refreshed(case: Case) -> Iterator[Finding]:
+    for each, table in rewrites(case):
+        relation = relation_after(case, table)
+        if relation is not None and relation.kind is Kind.MATERIALIZED_VIEW:
+            yield finding(
+                case,
+                "matview-refresh",
+                Severity.BLOCKING,
+                table,
+                f"{stop_of(case, each, table)} while the materialized view is computed anew"
+                f"{why(case, each, table)}",
+                statement=each.number,
+                reasons=reasons(case, each, table),
+            )
+
+
+def _bound(case: Case, *, added: bool) -> list[ObjectName]:
+    """Return existing tables that became partitions, or are none any more."""
+    return [
+        change.object
+        for change in case.changes
+        if isinstance(change.before, Relation)
+        and isinstance(change.after, Relation)
+        and differs(change, "partition_bound")
+        and (change.after.partition_bound is not None) is added
+    ]
+
+
+def _attached(case: Case) -> Iterator[Finding]:
+    became = _bound(case, added=True)
+    new = any(
+        change.action is Action.ADDED and getattr(change.after, "partition_bound", None)
+        for change in case.changes
+    )
+    for each, table in scans(case):
+        relation = relation_after(case, table)
+        is_default = relation is not None and relation.partition_bound == "DEFAULT"
+        attached = any(same_table(table, other) for other in became)
+        if not attached and not (is_default and (became or new)):
+            continue
+        question = (
+            "that they are within the bounds"
+            if attached
+            else "that none of them belongs into the new partition"
+        )
+        yield finding(
+            case,
+            "partition-attach-scan",
+            Severity.BLOCKING,
+            table,
+            f"{stop_of(case, each, table)} while all its rows are read to verify {question}"
+            f"{why(case, each, table)}",
+            statement=each.number,
+            reasons=reasons(case, each, table),
+        )
+
+
+def _detached(case: Case) -> Iterator[Finding]:
+    for table in _bound(case, added=False):
+        for each in ran(case):
+            lock = lock_on(each.measure, table)
+            if (
+                lock is None
+                or lock.mode is not LockMode.ACCESS_EXCLUSIVE
+                or each.statement.concurrent
+            ):
+                continue
+            others = [one.table for one in each.measure.under if one.mode is lock.mode]
+            yield finding(
+                case,
+                "partition-detach-blocking",
+                Severity.CAUTION,
+                table,
+                f"The partition {named(table)} is detached under ACCESS EXCLUSIVE on "
+                f"{listed(map(named, others))}: reads and writes wait while it waits for those at "
+                "work, at most lock_timeout, and then for a moment",
+                statement=each.number,
+                reasons=reasons(case, each, *others),
+            )
+            break
+
+
+def _triggers(case: Case) -> Iterator[Finding]:
+    for change in case.changes:
+        if change.kind is not Kind.TRIGGER or change.action is Action.REMOVED:
+            continue
+        found = _first_that_stops(case, change.object)
+        if found is None:
+            continue
+        lock = lock_on(found.measure, change.object)
+        assert lock is not None  # noqa: S101 - it stops others
+        yield finding(
+            case,
+            "create-trigger",
+            Severity.NOTE,
+            change.object,
+            f"The trigger {named(change.object)} is made under {lock.mode} on "
+            f"{table_name(change.object)}: writes wait while it waits for those at work, at most "
+            "lock_timeout, and then for a moment; from then on each write runs it",
+            statement=found.number,
+            reasons=reasons(case, found, table_of(change.object)),
+        )
+
+
+def _first_that_stops(case: Case, table: ObjectName) -> Ran | None:
+    return next((each for each in ran(case) if stops(lock_on(each.measure, table))), None)
+
+
+_PARTITIONED: Final = source(
+    "Readings by year, and an old table of them",
+    """
+up = [
+    Sql("CREATE TABLE readings (sensor bigint, year integer NOT NULL) PARTITION BY RANGE (year)"),
+    Sql("CREATE TABLE readings_new PARTITION OF readings FOR VALUES FROM (2020) TO (2099)"),
+    Sql("CREATE TABLE readings_old (sensor bigint, year integer NOT NULL)"),
+]
+down = [Sql("DROP TABLE readings_old"), Sql("DROP TABLE readings")]
+""",
+)
+_ATTACH: Final = source(
+    "The old readings become a partition",
+    """
+readings = Table("readings", MetaData())
+readings_old = Table("readings_old", MetaData())
+
+up = [AttachPartition(readings, readings_old, "FROM (1970) TO (2020)")]
+down = [DetachPartition(readings, readings_old)]
+""",
+)
+
+
+def _detach(options: str, down: str) -> str:
+    return source(
+        "The readings of these years stand alone",
+        f"""
+readings = Table("readings", MetaData())
+readings_new = Table("readings_new", MetaData())
+
+up = [DetachPartition(readings, readings_new{options})]
+down = {down}
+""",
+    )
+
+
+_TOTALS: Final = source(
+    "Readings, and how many there are",
+    """
+up = [
+    Sql("CREATE TABLE readings (sensor bigint)"),
+    Sql(
+        "CREATE MATERIALIZED VIEW totals AS "
+        "SELECT sensor, count(*) AS n FROM readings GROUP BY sensor"
+    ),
+    Sql("CREATE UNIQUE INDEX totals_key ON totals (sensor)"),
+]
+down = [Sql("DROP MATERIALIZED VIEW totals"), Sql("DROP TABLE readings")]
+""",
+)
+
+HAZARDS: Final = (
+    Hazard(
+        id="whole-table-rewrite-command",
+        title="A command that writes a whole table anew",
+        condition="VACUUM FULL, CLUSTER, SET UNLOGGED, SET LOGGED, SET TABLESPACE or SET ACCESS "
+        "METHOD on an existing table.",
+        effect="The table and all its indexes, HNSW included, are written anew under ACCESS "
+        "EXCLUSIVE: nobody reads or writes it until that is done.",
+        remedy="Leave it to a tool that works beside the traffic (pg_repack), or let a plain "
+        "VACUUM do",
+        page="https://www.postgresql.org/docs/current/sql-vacuum.html",
+        bad=example(
+            source(
+                "Items take less room",
+                """
+items = Table("items", MetaData())
+
+up = [Vacuum(items, full=True)]
+down = []
+""",
+            )
+        ),
+        good=example(
+            source(
+                "Room for new items where old ones were",
+                """
+items = Table("items", MetaData())
+
+up = [Vacuum(items)]
+down = []
+""",
+            )
+        ),
+        check=_command,
+        covers=GENERAL,
+    ),
+    Hazard(
+        id="matview-refresh",
+        title="A materialized view refreshed while nobody can read it",
+        condition="REFRESH MATERIALIZED VIEW without CONCURRENTLY.",
+        effect="ACCESS EXCLUSIVE on the view for as long as its query takes: nobody reads it.",
+        remedy="REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index; better outside "
+        "of versions, by a schedule",
+        page="https://www.postgresql.org/docs/current/sql-refreshmaterializedview.html",
+        bad=example(
+            source(
+                "The totals of today",
+                """
+up = [Sql("REFRESH MATERIALIZED VIEW totals")]
+down = []
+""",
+            ),
+            base=_TOTALS,
+        ),
+        good=example(
+            source(
+                "The totals of today",
+                """
+up = [Sql("REFRESH MATERIALIZED VIEW CONCURRENTLY totals")]
+down = []
+""",
+            ),
+            base=_TOTALS,
+        ),
+        check=_refreshed,
+        covers=GENERAL,
+    ),
+    Hazard(
+        id="partition-attach-scan",
+        title="A partition attached or made, for which all rows are read",
+        condition="A table is attached as a partition, and no valid CHECK of it says that its rows "
+        "are within the bounds; or a partition is added beside a default one.",
+        effect="All rows of the table (or of the default partition) are read under ACCESS "
+        "EXCLUSIVE: nobody reads or writes it until that is done.",
+        remedy="First give the table a CHECK of the same bounds as NOT VALID and validate it, each "
+        "in a version of its own; drop it once the partition is attached",
+        page=f"{_PARTITIONS}#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE",
+        bad=example(_ATTACH, base=_PARTITIONED, also=("data-dependent-failure",)),
+        good=example(
+            source(
+                "The old readings are old",
+                """
+readings_old = Table("readings_old", MetaData(), Column("year", Integer))
+old = CheckConstraint(
+    "year >= 1970 AND year < 2020", name="readings_old_year", postgresql_not_valid=True
+)
+readings_old.append_constraint(old)
+
+up = [AddConstraint(old)]
+down = [DropConstraint(old)]
+""",
+            ),
+            source(
+                "All old readings are old",
+                """
+readings_old = Table("readings_old", MetaData())
+
+up = [ValidateConstraint("readings_old_year", table=readings_old)]
+down = []
+""",
+            ),
+            _ATTACH,
+            base=_PARTITIONED,
+        ),
+        check=_attached,
+        covers=GENERAL,
+    ),
+    Hazard(
+        id="partition-detach-blocking",
+        title="A partition detached while nobody can read",
+        condition="DETACH PARTITION without CONCURRENTLY.",
+        effect="ACCESS EXCLUSIVE on the partition and on the whole partitioned table: a moment's "
+        "work, but while it waits for those at work, all others wait behind it, at most "
+        "lock_timeout.",
+        remedy="DetachPartition(..., concurrently=True) in a version of its own",
+        page="https://www.postgresql.org/docs/current/sql-altertable.html"
+        "#SQL-ALTERTABLE-DETACH-PARTITION",
+        bad=example(
+            _detach(
+                "",
+                '[AttachPartition(readings, readings_new, "FROM (2020) TO (2099)")]',
+            ),
+            base=_PARTITIONED,
+        ),
+        good=example(
+            _detach(
+                ", concurrently=True",
+                '[AttachPartition(readings, readings_new, "FROM (2020) TO (2099)")]',
+            ),
+            base=_PARTITIONED,
+            also=("down-not-restoring",),
+        ),
+        check=_detached,
+        covers=frozenset({"brief-exclusive-lock", "collateral-table-lock"}),
+    ),
+    Hazard(
+        id="create-trigger",
+        title="A trigger on a table that is there",
+        condition="A trigger is made, or replaced, on an existing table.",
+        effect="SHARE ROW EXCLUSIVE for a moment: writes wait while it waits for those at work. "
+        "From then on each write runs the trigger.",
+        remedy="Keep it in a version with nothing slow beside it, so that the lock is short",
+        page="https://www.postgresql.org/docs/current/sql-createtrigger.html",
+        bad=example(
+            source(
+                "Names of items are trimmed",
+                """
+items = Table("items", MetaData())
+trim = CreateFunction(
+    "trim_name",
+    returns="trigger",
+    language="plpgsql",
+    body="BEGIN NEW.name := btrim(NEW.name); RETURN NEW; END",
+)
+
+up = [trim, CreateTrigger(items, "trim_name", timing="BEFORE", events="INSERT", function=trim)]
+down = [DropTrigger(items, "trim_name"), DropFunction("trim_name")]
+""",
+            )
+        ),
+        good=example(
+            source(
+                "Names of new parts are trimmed",
+                """
+parts = Table("parts", MetaData(), Column("name", Text))
+trim = CreateFunction(
+    "trim_name",
+    returns="trigger",
+    language="plpgsql",
+    body="BEGIN NEW.name := btrim(NEW.name); RETURN NEW; END",
+)
+
+up = [
+    CreateTable(parts),
+    trim,
+    CreateTrigger(parts, "trim_name", timing="BEFORE", events="INSERT", function=trim),
+]
+down = [DropTable(parts), DropFunction("trim_name")]
+""",
+            )
+        ),
+        check=_triggers,
+        covers=frozenset({"collateral-table-lock"}),
+    ),
+)

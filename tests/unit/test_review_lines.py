@@ -1,0 +1,32 @@
+"""Which line of a version module a statement of ``up`` stands in."""
+
+from __future__ import annotations
+
+import pytest
+
+from neuron_schema.errors import VersionError
+from neuron_schema.version_module import lines_of_up
+
+HEAD = '"""Doc."""\nfrom neuron_schema.ops import Sql\n'
+
+
+def lines(text: str) -> tuple[int, ...]:
+    """Return the lines of a module's statements."""
+    return lines_of_up((HEAD + text).encode(), "versions/001_a.py")
+
+
+def test_each_statement_has_the_line_of_its_element() -> None:
+    """One element may hold several statements."""
+    text = 'up = [\n    Sql("SELECT 1"),\n    Sql("""SELECT 2;\n    SELECT 3"""),\n'
+    assert lines(text + '    Sql("SELECT 4"),\n]\ndown = []\n') == (4, 5, 5, 7)
+
+
+def test_elements_that_are_not_written_out_have_the_line_of_the_list() -> None:
+    """As where a loop makes them."""
+    assert lines('up = [Sql(f"SELECT {n}") for n in (1, 2)]\ndown = []\n') == (3, 3)
+
+
+def test_an_invalid_module_is_an_error_with_its_place() -> None:
+    """It is no traceback."""
+    with pytest.raises(VersionError):
+        lines("up = [nonsense]\n")
