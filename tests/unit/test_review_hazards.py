@@ -374,6 +374,54 @@ def test_an_acceptance_can_be_accepted_by_nobody() -> None:
     assert found[1].accepted is None
 
 
+# --- rewrites
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ([("a", "gen_random_uuid()")], {"add-column-volatile-default": "a"}),
+        ([("a", "7"), ("b", "random()")], {"add-column-volatile-default": "b"}),
+        ([("a", "now()"), ("b", "random()")], {"add-column-volatile-default": "b"}),
+        ([("a", "SESSION_USER")], {"add-column-volatile-default": "a"}),
+        ([("a", "7"), ("b", "nextval('s'::regclass)")], {"add-column-serial": "b"}),
+        (
+            [("a", "random()"), ("b", "nextval('s'::regclass)")],
+            {"add-column-volatile-default": "a", "add-column-serial": "b"},
+        ),
+    ],
+)
+def test_a_rewrite_is_laid_to_the_column_that_explains_it(
+    columns: list[tuple[str, str]], expected: dict[str, str]
+) -> None:
+    """That the table was written anew is measured; which column did it the catalog tells."""
+    key = Column(name="id", type="bigint")
+    new = [Column(name=name, type="text", default=default) for name, default in columns]
+    rewrites = Measure(
+        locks=(lock(LockMode.ACCESS_EXCLUSIVE),),
+        rewritten=(ITEMS,),
+        scans=(Scan(table=ITEMS, times=1),),
+        touched=tuple(column_name(name) for name, _ in columns),
+    )
+    found = judge(case(rewrites, before=schema(items(key)), after=schema(items(key, *new))))
+    told = {each.hazard: each.object.name if each.object else "" for each in found}
+    assert told == expected
+
+
+def test_a_rewrite_that_no_new_column_explains_is_the_commands() -> None:
+    """A generated column whose expression is another one, or VACUUM FULL."""
+    was = Column(name="c", type="text", default="a", generated="stored")
+    rewrites = Measure(
+        locks=(lock(LockMode.ACCESS_EXCLUSIVE),),
+        rewritten=(ITEMS,),
+        touched=(column_name("c"),),
+    )
+    after = schema(items(replace(was, default="b")))
+    for end in (after, None):
+        found = judge(case(rewrites, before=schema(items(was)), after=end))
+        assert ids(found) == ["whole-table-rewrite-command"]
+
+
 # --- indexes
 
 
