@@ -326,6 +326,35 @@ def test_a_special_finding_covers_a_general_one_of_its_table_alone() -> None:
     assert not _covers(special, of("fk-unindexed", 2))
 
 
+def test_the_lock_of_a_sequence_is_not_told_of() -> None:
+    """Nobody reads or writes it as a table."""
+    numbers = ObjectName(kind=Kind.SEQUENCE, schema="public", name="numbers")
+    renames = Measure(locks=(lock(LockMode.ACCESS_EXCLUSIVE, numbers, named=False),), touched=())
+    assert judge(case(renames)) == ()
+
+
+def test_a_table_that_is_locked_without_being_named_is_told_of() -> None:
+    """Reads that wait are a caution, writes a note; who reads and writes on is not told of."""
+    for mode, severity in (
+        (LockMode.ACCESS_EXCLUSIVE, Severity.CAUTION),
+        (LockMode.SHARE_ROW_EXCLUSIVE, Severity.NOTE),
+    ):
+        (found,) = judge(case(Measure(locks=(lock(mode, SHOPS, named=False),), touched=())))
+        assert (found.hazard, found.severity) == ("collateral-table-lock", severity)
+    quiet = Measure(locks=(lock(LockMode.SHARE_UPDATE_EXCLUSIVE, SHOPS, named=False),), touched=())
+    assert judge(case(quiet)) == ()
+
+
+def test_a_foreign_key_to_its_own_table_locks_no_other_one() -> None:
+    """The lock is the table's own."""
+    points_at = References(schema="public", table="items", columns=("id",))
+    key = replace(foreign_key(), references=points_at)
+    adds = Measure(locks=(lock(LockMode.SHARE_ROW_EXCLUSIVE),), touched=())
+    index = btree("i", "shop_id, kind")
+    after = schema(items(constraints=(key,), indexes=(index,)))
+    assert judge(case(adds, before=schema(items(indexes=(index,))), after=after)) == ()
+
+
 # --- sizes
 
 
