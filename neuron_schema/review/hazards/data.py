@@ -293,7 +293,7 @@ down = [DropColumn(items.c.title)]
         condition="A version adds a value to an enum type and uses it.",
         effect="PostgreSQL refuses: the value can be used once the transaction is committed.",
         remedy="Use it in the next version",
-        page="https://www.postgresql.org/docs/current/sql-altertype.html#SQL-ALTERTYPE-NOTES",
+        page="https://www.postgresql.org/docs/current/sql-altertype.html",
         bad=example(
             source(
                 "Parcels may be lost",
