@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neuron_schema.review.course import passed_by
-from neuron_schema.review.fixes import propose, try_out
+from neuron_schema.review.fixes import propose, try_all
 from neuron_schema.review.hazards import judge
 
 if TYPE_CHECKING:
@@ -87,10 +87,7 @@ def mended(
 
 
 def _tried(workshop: Workshop, trunk: Trunk, found: Judged) -> tuple[Finding, ...]:
-    fixes = (
-        None if proposal is None else try_out(workshop, trunk.address, found.case, proposal)
-        for proposal in found.proposals
-    )
+    fixes = try_all(workshop, trunk.address, found.case, found.proposals)
     return tuple(
         finding if fix is None else replace(finding, fix=fix)
         for finding, fix in zip(found.findings, fixes, strict=True)

@@ -2,6 +2,6 @@
 
 from neuron_schema.review.fixes.proposal import Proposal
 from neuron_schema.review.fixes.proposing import REMEDIED, propose
-from neuron_schema.review.fixes.trying import try_out
+from neuron_schema.review.fixes.trying import try_all, try_out
 
-__all__ = ["REMEDIED", "Proposal", "propose", "try_out"]
+__all__ = ["REMEDIED", "Proposal", "propose", "try_all", "try_out"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from neuron_schema.catalog import diff
 from neuron_schema.discovery import VersionSet
-from neuron_schema.errors import ConnectionFailed, ExtensionMissing, NeuronSchemaError, VersionError
+from neuron_schema.errors import ConnectionFailed, ExtensionMissing, NeuronSchemaError
 from neuron_schema.model import Direction
 from neuron_schema.proof.rows import contents
 from neuron_schema.proof.seed import seed
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Ground, Workshop
     from neuron_schema.review.case import Case
+    from neuron_schema.review.findings import FixModule
     from neuron_schema.review.fixes.proposal import Proposal
     from neuron_schema.review.measures import VersionMeasure
     from neuron_schema.url import Address
@@ -49,39 +50,66 @@ def try_out(workshop: Workshop, base: Address, case: Case, proposal: Proposal) -
     Raises:
         ExtensionMissing, ConnectionFailed: nothing can be tried.
     """
+    return try_all(workshop, base, case, [proposal])[0]
+
+
+def try_all(
+    workshop: Workshop, base: Address, case: Case, proposals: Sequence[Proposal | None]
+) -> list[Fix | None]:
+    """Run remedies as ``try_out`` does; those of several findings that are one and the same once.
+
+    Args:
+        workshop: Where versions are run.
+        base: A database that stands before the version, to which nobody is connected.
+        case: The version.
+        proposals: The remedies; None stays None.
+
+    Raises:
+        ExtensionMissing, ConnectionFailed: nothing can be tried.
+    """
+    known: dict[tuple[FixModule, ...], tuple[VersionMeasure, ...] | None] = {}
+    found: list[Fix | None] = []
+    for each in proposals:
+        if each is not None and each.modules not in known:
+            known[each.modules] = _run(workshop, base, case, each.modules)
+        measures = None if each is None else known[each.modules]
+        if each is None or measures is None or not relieved(case, each, measures):
+            found.append(None)
+        else:
+            found.append(Fix(summary=each.summary, modules=each.modules, measures=measures))
+    return found
+
+
+def _run(
+    workshop: Workshop, base: Address, case: Case, modules: Sequence[FixModule]
+) -> tuple[VersionMeasure, ...] | None:
+    """Return what was measured of modules, or None where they do not do what the original does."""
     with tempfile.TemporaryDirectory(prefix="neuron_schema_fix_") as directory:
-        for module in proposal.modules:
+        for module in modules:
             Path(directory, module.file_name).write_text(module.source, encoding="utf-8")
         try:
             migrations = VersionSet(directory).migrations()
             own = replace(workshop, directory=Path(directory))
-            measures = _tried(own, base, case, proposal, migrations)
+            with workshop.roles_put_back([case.migration, *migrations]):
+                return _tried(own, base, case, migrations)
         except (ExtensionMissing, ConnectionFailed):
             raise
-        except (VersionError, NeuronSchemaError):
+        except NeuronSchemaError:
             return None
-    if measures is None:
-        return None
-    return Fix(summary=proposal.summary, modules=proposal.modules, measures=measures)
 
 
 def _tried(
-    workshop: Workshop,
-    base: Address,
-    case: Case,
-    proposal: Proposal,
-    migrations: Sequence[Migration],
+    workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
 ) -> tuple[VersionMeasure, ...] | None:
     """Run versions one after the other; return what was measured of each, or None."""
-    with workshop.roles_put_back([case.migration, *migrations]):
-        measures = _measured(workshop, base, migrations)
-        if not (_fails_no_more(case, measures) and relieved(case, proposal, measures)):
-            return None
-        if not _same_schema(workshop, base, case, migrations):
-            return None
-        if not _same_rows(workshop, base, case, migrations):
-            return None
-    return measures
+    if not _same_schema(workshop, base, case, migrations):
+        return None
+    same = _same_rows(workshop, base, case, migrations)
+    if same is False:
+        return None
+    measures = _measured(workshop, base, migrations)
+    # Where the original fails on rows, the remedy may for the same reason.
+    return measures if same or _fails_alike(case, measures) else None
 
 
 def _measured(
@@ -100,7 +128,7 @@ def _measured(
     return tuple(found)
 
 
-def _fails_no_more(case: Case, measures: Sequence[VersionMeasure]) -> bool:
+def _fails_alike(case: Case, measures: Sequence[VersionMeasure]) -> bool:
     """Whether nothing fails on rows that does not fail in the original too, for the same reason."""
     known = Counter(_failures([case.measure]))
     return not Counter(_failures(measures)) - known
@@ -152,8 +180,8 @@ def _differences(wanted: Snapshot, found: Snapshot) -> tuple[Change, ...]:
 
 def _same_rows(
     workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
-) -> bool:
-    """Whether rows that are there fare as they do in the original, where that runs on rows."""
+) -> bool | None:
+    """Whether rows that are there fare as in the original; None where that fails on them."""
     with workshop.shadow.database(base) as seeded:
         with workshop.open(seeded) as ground:
             seed(ground.connection, case.before)
@@ -164,7 +192,7 @@ def _same_rows(
 
         original = after((case.migration,))
         if original is None:
-            return True
+            return None
         fixed = after(migrations)
         if fixed is None or fixed.keys() != original.keys():
             return False
