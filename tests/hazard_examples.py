@@ -1,9 +1,9 @@
-"""Reviews the examples of hazards for the tests: each on a schema of its own, judged, not mended."""
+"""Reviews the examples of hazards for the tests, each on a schema of its own."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neuron_schema.catalog import diff
 from neuron_schema.discovery import VersionSet
@@ -18,11 +18,11 @@ from neuron_schema.review.stats import Stats, TableStats
 from neuron_schema.review.tracer import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from neuron_schema.model import Migration
     from neuron_schema.proof.shadow import Shadow
+    from neuron_schema.proof.trunk import Trunk
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.hazards import Example
 
@@ -34,7 +34,8 @@ def reviewed(shadow: Shadow, directory: Path, example: Example) -> list[Finding]
     directory.mkdir(parents=True, exist_ok=True)
     for number, source in enumerate((example.base, *example.modules), 1):
         (directory / f"{number:03d}_example.py").write_text(source, encoding="utf-8")
-    return [finding for case in example_cases(shadow, directory, example) for finding in judge(case)]
+    found = example_cases(shadow, directory, example)
+    return [finding for case in found for finding in judge(case)]
 
 
 def example_cases(shadow: Shadow, directory: Path, example: Example) -> list[Case]:
@@ -59,7 +60,7 @@ def cases(shadow: Shadow, directory: Path, *, since: int = 1) -> list[Case]:
     return [*(replace(case, final=final) for case in found[:-1]), found[-1]]
 
 
-def _case(workshop: Workshop, trunk: Any, migration: Migration) -> Case:
+def _case(workshop: Workshop, trunk: Trunk, migration: Migration) -> Case:
     with workshop.open(trunk.address) as ground:
         before = ground.snapshot()
     measured = measure(workshop, trunk.address, migration)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from neuron_schema.model import Migration
     from neuron_schema.proof.shadow import Shadow
     from neuron_schema.review.measures import Measure, VersionMeasure
 
@@ -41,7 +42,12 @@ def measured(
 
 
 def measured_last(
-    shadow: Shadow, directory: Path, history: HistoryTable | None = None, **workshop: str
+    shadow: Shadow,
+    directory: Path,
+    history: HistoryTable | None = None,
+    *,
+    search_path: str | None = None,
+    beforehand: tuple[str, ...] = (),
 ) -> VersionMeasure:
     """Measure the last version of a directory."""
     versions = VersionSet(directory)
@@ -50,12 +56,18 @@ def measured_last(
         shadow=shadow,
         directory=versions.directory,
         history=history or HistoryTable(),
-        **workshop,  # type: ignore[arg-type]
+        search_path=search_path,
+        beforehand=beforehand,
     )
     with place.roles_put_back(before), place.database() as base:
         with place.open(base) as ground:
             ground.run(before)
         return measure(place, base, last)
+
+
+def loaded(directory: Path) -> list[Migration]:
+    """Return the versions of a directory."""
+    return list(VersionSet(directory).migrations())
 
 
 def shipped(measure: VersionMeasure, number: int = 1) -> Measure:

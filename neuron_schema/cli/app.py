@@ -8,6 +8,7 @@ import typer
 
 from neuron_schema.cli import (
     database,
+    explaining,
     history,
     project,
     proving,
@@ -86,6 +87,7 @@ app.command("drift", cls=Command)(proving.drift)
 app.command("diff", cls=Command)(proving.diff)
 app.command("review", cls=Command)(reviewing.review)
 app.command("stats", cls=Command)(sizing.stats)
+app.command("explain", cls=Command)(explaining.explain)
 app.command("wait", cls=Command)(reading.wait)
 app.add_typer(database.app, name="db")
 app.add_typer(showing.app, name="show")

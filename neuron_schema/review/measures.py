@@ -98,11 +98,13 @@ class Measure:
         built: Indexes that were built.
         scans: Tables that were read whole, whatever for.
         written: Rows that it wrote.
-        wal_bytes: Bytes of write-ahead log; of a few rows, so only ever to be compared.
+        wal_bytes: Bytes of write-ahead log; of a few rows, so only ever to be compared. It is the
+            server's, so that it differs a little from time to time, and a shared one adds others'.
         cascaded: What it dropped without naming it, columns and indexes included.
         truncated: Tables that it emptied without reading them.
-        touched: Columns and constraints of tables that were there before, which it added, altered
-            or dropped, renamed ones under both names; None where nobody looked.
+        touched: What it made or dropped, and the columns and constraints that it altered; renamed
+            things under both names, nothing of what is in a new or dropped table. None where
+            nobody looked.
         renamed: Tables and columns, each with its new name.
         said: The server's messages at debug level that tell of work.
         failed: How it failed, or None.
@@ -142,7 +144,7 @@ class StatementMeasure:
     Attributes:
         number: Its place in ``up``, from 1.
         shipped: In the version's own transaction, after the statements before it; None where one
-            of those failed.
+            of those failed, not on rows only. Where one failed on rows, on empty tables.
         alone: In a transaction of its own; None where it cannot run without the others.
         concurrent: PostgreSQL commits it on its own.
     """

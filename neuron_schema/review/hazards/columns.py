@@ -232,13 +232,15 @@ items = Table(
     Column("{name}", {type}),
 )
 
-up = [Backfill(items, {{items.c.{name}: {value}}}, where=items.c.{name}.is_(None))]
+up = [Backfill(items, {{items.c.{name}: {value}}}, where={where})]
 down = []
 """
 
 
-def _fills(summary: str, name: str, type_: str, value: str) -> str:
-    return source(summary, _BACKFILL.format(name=name, type=type_, value=value))
+def _fills(summary: str, name: str, type_: str, value: str, where: str = "") -> str:
+    unset = f"items.c.{name}.is_(None)"
+    body = _BACKFILL.format(name=name, type=type_, value=value, where=where or unset)
+    return source(summary, body)
 
 
 _BATCHES: Final = (
@@ -342,6 +344,7 @@ down = [DropColumn(items.c.number), Sql("DROP SEQUENCE items_number")]
                 "worth",
                 "Numeric",
                 "items.c.price * items.c.stock",
+                where='"worth IS DISTINCT FROM price * stock"',
             ),
         ),
         check=_stored,

@@ -49,10 +49,10 @@ _USING_INDEX: Final = f"{_ALTER_TABLE}#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-
 
 def _checked_now(case: Case, each: Ran, table: ObjectName) -> list[Change]:
     """Return the constraints that a statement put the rows of a table to."""
-    changes = [*constraint_changes(case, table), *_of_domains(case, table)]
+    own = touched(case, each, table, constraint_changes(case, table))
     return [
         change
-        for change in touched(case, each, table, changes)
+        for change in (*own, *_of_domains(case, table))
         if getattr(change.after, "validated", False)
         and (change.action is Action.ADDED or differs(change, "validated"))
     ]
@@ -309,7 +309,9 @@ _KEY: Final = """
 metadata = MetaData()
 shops = Table("shops", metadata, Column("id", BigInteger, primary_key=True))
 items = Table("items", metadata, Column("shop_id", BigInteger))
-key = ForeignKeyConstraint([items.c.shop_id], [shops.c.id], name="items_shop"{options})
+key = ForeignKeyConstraint(
+    [items.c.shop_id], [shops.c.id], name="items_shop"{options}
+)
 items.append_constraint(key)
 
 up = [AddConstraint(key)]

@@ -175,7 +175,7 @@ down = []
             source(
                 "A table that begins with no items",
                 """
-items_new = Table("items_new", MetaData(), Column("id", BigInteger, primary_key=True))
+items_new = Table("items_new", MetaData(), Column("id", BigInteger), Column("name", Text))
 
 up = [CreateTable(items_new)]
 down = [DropTable(items_new)]

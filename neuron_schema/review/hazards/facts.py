@@ -59,8 +59,12 @@ def same_table(one: ObjectName, other: ObjectName) -> bool:
 
 
 def stops(lock: TableLock | None) -> bool:
-    """Whether a lock keeps others from reading or writing."""
-    return lock is not None and bool(KEPT & set(lock.blocks))
+    """Whether a lock keeps others from reading or writing; nobody writes a materialized view."""
+    if lock is None:
+        return False
+    if lock.table.kind is Kind.MATERIALIZED_VIEW:
+        return Access.READS in lock.blocks
+    return bool(KEPT & set(lock.blocks))
 
 
 def lock_on(measure: Measure | None, table: ObjectName) -> TableLock | None:
@@ -115,13 +119,29 @@ def touched(case: Case, each: Ran, table: ObjectName, changes: list[Change]) -> 
     """
     names = each.measure.touched
     if names is not None:
-        return [change for change in changes if change.object in names]
+        return [change for change in changes if _is_touched(change, names)]
     first = next(
         one.number
         for one in ran(case)
         if any(same_table(table, other) for other in worked_on(one.measure)) or one is each
     )
     return changes if first == each.number else []
+
+
+def _is_touched(change: Change, names: tuple[ObjectName, ...]) -> bool:
+    """Whether a change is one of those; NOT NULL goes by its column."""
+    if change.object in names:
+        return True
+    after = change.after
+    return (
+        isinstance(after, Constraint)
+        and after.type == "not null"
+        and any(
+            name.kind is Kind.COLUMN and same_table(name, change.object)
+            for name in names
+            if name.name in after.columns
+        )
+    )
 
 
 def added(changes: list[Change]) -> list[Column]:

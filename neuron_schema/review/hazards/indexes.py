@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog.changes import Action
-from neuron_schema.catalog.model import Index, Kind, ObjectName, Relation, part_name
+from neuron_schema.catalog.model import Constraint, Index, Kind, ObjectName, Relation, part_name
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.columns import GENERAL
 from neuron_schema.review.hazards.facts import (
     column_changes,
+    constraint_changes,
     constraint_of,
     differs,
     lock_on,
@@ -34,6 +35,7 @@ from neuron_schema.review.locks import LockMode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from neuron_schema.catalog import Change
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.hazards.facts import Ran
@@ -90,8 +92,8 @@ def _dropped(case: Case) -> Iterator[Finding]:
     for change in case.changes:
         if change.kind is not Kind.INDEX or change.action is not Action.REMOVED or change.rename:
             continue
-        by_column = {name for each in ran(case) for name in each.measure.cascaded}
-        if change.object in by_column:
+        unnamed = {name for each in ran(case) for name in each.measure.cascaded}
+        if change.object in unnamed or _became_constraint(case, change):
             continue
         for each in ran(case):
             lock = lock_on(each.measure, change.object)
@@ -112,6 +114,21 @@ def _dropped(case: Case) -> Iterator[Finding]:
                     reasons=reasons(case, each, table_of(change.object)),
                 )
                 break
+
+
+def _became_constraint(case: Case, change: Change) -> bool:
+    """Whether an index is no object of its own any more, as a constraint uses it."""
+    was = change.before
+    behind = (
+        each.after.index
+        for each in constraint_changes(case, change.object)
+        if each.action is Action.ADDED and isinstance(each.after, Constraint)
+    )
+    built = {one.index.name for each in ran(case) for one in each.measure.built}
+    return isinstance(was, Index) and any(
+        index is not None and index.columns == was.columns and index.name not in built
+        for index in behind
+    )
 
 
 def _invalid(case: Case) -> Iterator[Finding]:

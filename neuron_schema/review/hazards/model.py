@@ -84,6 +84,7 @@ _MODULES: Final = {
         RenameTable Sql Vacuum ValidateConstraint irreversible""",
 }
 _ORIGINS: Final = {name: module for module, names in _MODULES.items() for name in names.split()}
+_LINE: Final = 100
 _STRINGS: Final = re.compile(r'"""(?:.|\n)*?"""|"[^"\n]*"')
 
 
@@ -98,20 +99,28 @@ def source(summary: str, body: str) -> str:
     imported: defaultdict[str, list[str]] = defaultdict(list)
     for name in words & _ORIGINS.keys():
         imported[_ORIGINS[name]].append(name)
-    lines = [
-        f"from {module} import {', '.join(sorted(names, key=_case_sensitive))}"
-        for module, names in sorted(imported.items(), key=lambda each: _place(each[0]))
-    ]
-    return f'"""{summary}."""\n\n' + "\n".join(lines) + f"\n\n{body.strip()}\n"
+    theirs, ours = "", ""
+    for module, names in sorted(imported.items()):
+        line = _import(module, sorted(names, key=_case_sensitive))
+        if module.startswith("neuron_schema"):
+            ours += line
+        else:
+            theirs += line
+    imports = "\n".join(block for block in (theirs, ours) if block)
+    return f'"""{summary}."""\n\n{imports}\n{body.strip()}\n'
+
+
+def _import(module: str, names: list[str]) -> str:
+    """Return an import as ruff lays it out."""
+    line = f"from {module} import {', '.join(names)}\n"
+    if len(line) <= _LINE:
+        return line
+    return f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")\n"
 
 
 def _case_sensitive(name: str) -> tuple[int, str]:
     """Constants, classes, functions: as ruff sorts the names of an import."""
     return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
-
-
-def _place(module: str) -> tuple[bool, str]:
-    return module.startswith("neuron_schema"), module
 
 
 BASE: Final = source(

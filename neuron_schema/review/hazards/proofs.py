@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from neuron_schema.catalog.model import spelled
+from neuron_schema.catalog.model import Kind, spelled
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.data import failure_of
 from neuron_schema.review.hazards.model import Hazard, example, source
@@ -14,6 +14,7 @@ from neuron_schema.review.report import Novelty
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from neuron_schema.catalog import Change
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
 
@@ -53,18 +54,31 @@ def _not_restoring(case: Case) -> Iterator[Finding]:
         rows = " where the tables have rows" if failure.rows_only else ""
         yield _caution(case, f"{failure.phase} fails{rows}: {failure.message}", ())
         return
-    changes = case.proof.residue or case.proof.divergence
+    residue = [change for change in case.proof.residue if not _validated(change)]
+    changes = residue or case.proof.divergence
     if changes:
         # A change in words is a line, and one for each property.
         told = [" ".join(str(change).split()) for change in changes]
         more = f" and {len(told) - _NAMES} more" if len(told) > _NAMES else ""
-        phase = "after down" if case.proof.residue else "after up again"
-        against = "before up" if case.proof.residue else "after the first up"
+        phase = "after down" if residue else "after up again"
+        against = "before up" if residue else "after the first up"
         yield _caution(
             case,
             f"the schema {phase} is not the one {against}: {'; '.join(told[:_NAMES])}{more}",
             tuple(told),
         )
+
+
+def _validated(change: Change) -> bool:
+    """Whether a constraint is only known to hold, of which nothing has to be undone."""
+    differing = {each.attribute for each in change.differences}
+    return (
+        change.kind is Kind.CONSTRAINT
+        and differing <= {"definition", "validated"}
+        and getattr(change.after, "validated", False)
+        and getattr(change.before, "definition", "")
+        == f"{getattr(change.after, 'definition', '')} NOT VALID"
+    )
 
 
 def _caution(case: Case, what: str, reasons: tuple[str, ...]) -> Finding:

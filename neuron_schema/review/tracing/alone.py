@@ -32,15 +32,21 @@ if TYPE_CHECKING:
 _MOST_RESTARTS: Final = 8
 
 
-def run_alone(stage: Stage, shipped: Outcome) -> list[Measure | None]:
+def run_alone(stage: Stage, shipped: Outcome) -> tuple[list[Measure | None], tuple[str, ...]]:
     """Measure each statement alone; None for those that cannot run without the others.
 
     Args:
         stage: Where.
         shipped: How they went as one transaction, on tables with rows.
+
+    Returns:
+        The measures, and what was not measured.
+
+    Raises:
+        Unwatched: it could not be looked at.
     """
     with _Alone(stage, shipped) as alone:
-        return [alone.next() for _ in stage.migration.up_statements]
+        return [alone.next() for _ in stage.migration.up_statements], alone.unmeasured
 
 
 class _Alone:
@@ -59,9 +65,11 @@ class _Alone:
         self._rows = True
         self._restarts = 0
         self._given_up = False
+        self.unmeasured: tuple[str, ...] = ()
         self._stack = ExitStack()
         self._place: Place | None = None
         self._session: psycopg.Connection[Any] | None = None
+        self._watch: StatementWatch | None = None
 
     def __enter__(self) -> _Alone:
         self._start()
@@ -101,14 +109,16 @@ class _Alone:
     def _tried(self, carried: Sequence[str], sql: str) -> Measure | Failed:
         assert self._place is not None  # noqa: S101 - it was started
         assert self._session is not None  # noqa: S101
+        if self._watch is None:
+            self._watch = StatementWatch(self._place.observer, self._session)
+        self._watch.renew()
         try:
             with self._transaction():
                 for each in carried:
                     self._execute(each)
-                watch = StatementWatch(self._place.observer, self._session)
-                watch.begin()
+                self._watch.begin()
                 self._execute(sql)
-                found = watch.end(sql)
+                found = self._watch.end(sql)
         except psycopg.Error as error:
             if self._session.closed:
                 raise
@@ -122,6 +132,10 @@ class _Alone:
         self._restarts += 1
         if self._restarts > _MOST_RESTARTS:
             self._given_up = True
+            self.unmeasured = (
+                f"too many statements need the others: from number {count + 1} on "
+                "none was measured alone",
+            )
             return
         self._start()
         try:
@@ -138,9 +152,10 @@ class _Alone:
 
     def _start(self) -> None:
         self._stack.close()
-        self._place = self._stack.enter_context(self._stage.copy(rows=self._rows))
+        self._place = self._stack.enter_context(self._stage.copy(rows=self._rows, last=True))
         self._session = self._stack.enter_context(connected(self._place.address))
         self._place.observer.prepare(self._session)
+        self._watch = None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from neuron_schema.review.measures import IndexBuild, Measure, Scan, TableLock, Written
 from neuron_schema.review.tracing import told
 from neuron_schema.review.tracing.existing import name_of
+from neuron_schema.review.tracing.touching import renamed, touched
 from neuron_schema.review.tracing.words import words
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def measure_of(seen: Seen, existing: Existing) -> Measure:
         wal_bytes=seen.wal_bytes,
         cascaded=tuple(sorted(_cascaded(seen, existing), key=lambda each: each.sort_key)),
         truncated=_names(existing, truncated),
+        touched=touched(seen.before, seen.after),
+        renamed=renamed(seen.before, seen.after),
         said=told_of.texts,
     )
 
@@ -218,11 +221,14 @@ class _Told:
 
     def _validated(self, text: str) -> list[int]:
         """Return the tables that a foreign key's validation reads: it joins one with the other."""
-        parts = self._seen.after.parts
+        before = self._seen.before.parts
         keys = [
             each
-            for each in parts.values()
-            if each.refers is not None and text == told.VALIDATING.format(each.name.name)
+            for key, each in self._seen.after.parts.items()
+            if each.refers is not None
+            and text == told.VALIDATING.format(each.name.name)
+            # Other tables may have one of that name.
+            and before.get(key) != each
         ]
         found = [oid for key in keys for oid in (key.of, key.refers)]
         return list(
@@ -244,7 +250,7 @@ def _cascaded(seen: Seen, existing: Existing) -> Iterator[ObjectName]:
         gone = key not in seen.after.parts and part.name not in there and key in existing.parts
         if gone and (part.of is None or part.of in after):
             constraints.add((part.name.schema, part.name.name))
-            if part.name.name not in named:
+            if not {part.name.name, part.name.parent or part.name.name} <= named:
                 yield part.name
     for oid, relation in before.items():
         name = name_of(relation, before)

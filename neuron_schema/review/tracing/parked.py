@@ -25,6 +25,7 @@ from neuron_schema.review.tracing.probing import Blocked, probe
 from neuron_schema.review.tracing.queries import (
     depths,
     read_catalog,
+    read_relations,
     read_wal,
     sessions,
     waiting,
@@ -63,7 +64,7 @@ def run_parked(stage: Stage, *, rows: bool) -> tuple[Outcome, tuple[str, ...]]:
     ladder = (_WRITERS,) if fills else (_TRAFFIC, _UPKEEP, _WRITERS)
     first: _Parking | None = None
     for modes in ladder:
-        with stage.copy(rows=rows) as place:
+        with stage.copy(rows=rows, last=True) as place:
             parking = _Parking(stage, place, modes)
             parking.run()
         first = first or parking
@@ -204,7 +205,7 @@ class _Parking:
         """Read its locks, and let others try what they may do."""
         locks = self._observer.locks()
         if self._modes == _TRAFFIC:
-            committed = read_catalog(self._observer.fetch).relations
+            committed = read_relations(self._observer.fetch)
             blocked = probe(self._observer.connection, committed, locks)
         else:
             # The lock that it waits for is in everybody's way.

@@ -39,15 +39,13 @@ def run_shipped(place: Place, migration: Migration) -> Outcome:
     Raises:
         ExtensionMissing, ConnectionFailed: it is not the version that is at fault.
         PrivilegeMissing: nor is it where a server was given, on which we are no superuser.
-        psycopg.Error: one of our own queries failed.
+        Unwatched: it could not be looked at.
     """
     watch = _RunnerWatch(migration, place.observer)
     try:
         with watch.listening(place.ground.engine):
             place.ground.run([migration])
     except NeuronSchemaError as error:
-        if watch.error is not None:
-            raise watch.error from None
         check_fault(error, embedded=place.ground.embedded)
         failed = watch.failed or failure_of(error)
         at_end = len(watch.measures) == len(migration.up_statements)
@@ -78,7 +76,6 @@ class _RunnerWatch:
         self._under_way: str | None = None
         self.measures: list[Measure] = []
         self.failed: Failed | None = None
-        self.error: psycopg.Error | None = None
 
     @contextmanager
     def listening(self, engine: Engine) -> Iterator[None]:
@@ -113,10 +110,9 @@ class _RunnerWatch:
 
     def _begin(self, raw: psycopg.Connection[Any]) -> None:
         _at_rest(raw)
-        with self._kept():
-            if self._watch is None:
-                self._watch = StatementWatch(self._observer, raw)
-            self._watch.begin()
+        if self._watch is None:
+            self._watch = StatementWatch(self._observer, raw)
+        self._watch.begin()
 
     def _end(self, raw: psycopg.Connection[Any], sql: str) -> None:
         assert self._watch is not None  # noqa: S101 - it began
@@ -126,17 +122,7 @@ class _RunnerWatch:
         except psycopg.Error as error:
             self.failed = failed_with(error)
             raise
-        with self._kept():
-            self.measures.append(self._watch.end(sql))
-
-    @contextmanager
-    def _kept(self) -> Iterator[None]:
-        """Keep an error of our own queries: the runner takes it for the version's."""
-        try:
-            yield
-        except psycopg.Error as error:
-            self.error = error
-            raise
+        self.measures.append(self._watch.end(sql))
 
 
 def _driver(connection: Connection) -> psycopg.Connection[Any]:

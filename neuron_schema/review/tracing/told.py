@@ -14,11 +14,8 @@ if TYPE_CHECKING:
 
 REWRITING: Final = 'rewriting table "{}"'
 VERIFYING: Final = 'verifying table "{}"'
-BUILDING: Final = re.compile(
-    r'building index "(?P<index>.*)" on table "(?P<table>.*)" '
-    r"(?:serially|with request for \d+ parallel workers?)",
-    re.DOTALL,
-)
+BUILDING: Final = 'building index "'
+_HOW: Final = re.compile(r"serially|with request for \d+ parallel workers?")
 VALIDATING: Final = 'validating foreign key constraint "{}"'
 PROVEN: Final = 'existing constraints on column "{}.'
 _IMPLIED: Final = "is implied by existing constraints"
@@ -47,12 +44,15 @@ class Listener:
 
 def table_of(text: str, names: frozenset[str]) -> str | None:
     """Return the table that a message names, if it is one of those."""
-    for name in names:
-        if text in (REWRITING.format(name), VERIFYING.format(name)):
-            return name
-        if text.startswith(PROVEN.format(name)):
-            return name
-        if text in [each.format(name) for each in IMPLIED]:
-            return name
-    built = BUILDING.fullmatch(text)
-    return built["table"] if built is not None and built["table"] in names else None
+    found = [name for name in names if _names(text, name)]
+    # A name may hold quotes, and the end of another one.
+    return max(found, key=len, default=None)
+
+
+def _names(text: str, name: str) -> bool:
+    if text in (REWRITING.format(name), VERIFYING.format(name)):
+        return True
+    if text.startswith(PROVEN.format(name)) or text in [each.format(name) for each in IMPLIED]:
+        return True
+    before, found, after = text.rpartition(f'" on table "{name}" ')
+    return bool(found) and before.startswith(BUILDING) and _HOW.fullmatch(after) is not None

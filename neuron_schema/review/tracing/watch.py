@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
 
 from neuron_schema.quoting import literal
 from neuron_schema.review.tracing.differences import Seen, measure_of
@@ -12,17 +15,18 @@ from neuron_schema.review.tracing.queries import (
     is_empty,
     own_tables,
     read_catalog,
+    read_changed,
     read_locks,
+    read_relations,
     read_wal,
 )
 from neuron_schema.review.tracing.told import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import psycopg
+    from collections.abc import Iterator, Mapping
 
     from neuron_schema.history import Fetch, HistoryTable
+    from neuron_schema.review.locks import LockMode
     from neuron_schema.review.measures import Measure
     from neuron_schema.review.tracing.existing import Held
     from neuron_schema.review.tracing.probing import Blocked
@@ -38,6 +42,28 @@ _SESSION: Final = {
     "TimeZone": "UTC",
 }
 _OBSERVER: Final = "SET lock_timeout = '1s'; SET statement_timeout = '10s'"
+
+
+class Unwatched(Exception):  # noqa: N818 - it never leaves the package
+    """A query of our own failed, which is no fault of the version's."""
+
+
+@contextmanager
+def _watching() -> Iterator[None]:
+    """Tell a failure to look from one of what is looked at."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if error.sqlstate is None:
+            # The connection is lost.
+            raise
+        raise Unwatched(_one_line(error)) from error
+    except psycopg.Error as error:
+        raise Unwatched(_one_line(error)) from error
+
+
+def _one_line(error: psycopg.Error) -> str:
+    return " ".join(str(error.diag.message_primary or error).split())
 
 
 class Observer:
@@ -76,9 +102,9 @@ class Observer:
         raw.execute(f"SELECT {calls}".encode())
         self.pids.add(raw.info.backend_pid)
 
-    def locks(self, *pids: int) -> dict[int, Held]:
-        """Return the locks of sessions on the tables that were there before the version."""
-        return self.existing.folded(read_locks(self.fetch, pids or self.pids))
+    def locks(self) -> dict[int, Held]:
+        """Return the locks of all sessions on the tables that were there before the version."""
+        return self.existing.folded(read_locks(self.fetch, self.pids))
 
     def _own(self, history: HistoryTable) -> frozenset[int]:
         condition = f"c.relname IN ({literal(history.name)}, {literal(history.log_name)})"
@@ -98,31 +124,66 @@ class StatementWatch:
     def __init__(self, observer: Observer, session: psycopg.Connection[Any]) -> None:
         self._observer = observer
         self._session = session
-        self._committed = read_catalog(observer.fetch).relations
+        with _watching():
+            self._committed = read_relations(observer.fetch)
+        self._begun = False
         self._before: Catalog | None = None
         self._held: dict[int, Held] = {}
         self._blocked: dict[int, Blocked] = {}
         self._wal = 0
 
+    def renew(self) -> None:
+        """Look at another transaction from now on: the last one was committed, or rolled back.
+
+        Raises:
+            Unwatched: that was not possible.
+        """
+        with _watching():
+            self._committed = read_relations(self._observer.fetch)
+        self._begun = False
+
     def begin(self) -> None:
-        """Look before a statement."""
+        """Look before a statement.
+
+        Raises:
+            Unwatched: that was not possible.
+        """
+        with _watching():
+            self._begin()
+
+    def end(self, sql: str) -> Measure:
+        """Look after it, and return what it did.
+
+        Raises:
+            Unwatched: that was not possible.
+        """
+        with _watching():
+            return self._end(sql)
+
+    def _begin(self) -> None:
         observer = self._observer
-        if self._before is None:
-            self._before = read_catalog(self._fetch)
-            self._held = observer.locks(self._session.info.backend_pid)
+        if not self._begun:
+            self._begun = True
+            known = self._before
+            self._before = (
+                read_catalog(self._fetch) if known is None else read_changed(self._fetch, known, ())
+            )
+            self._held = observer.existing.folded(self._locks())
             self._blocked = probe(observer.connection, self._committed, self._held)
+        # The version may have bid the server be silent.
+        self._fetch("SELECT pg_catalog.set_config('client_min_messages', 'debug1', false)")
         observer.heard.take()
         self._wal = read_wal(observer.fetch)
 
-    def end(self, sql: str) -> Measure:
-        """Look after it, and return what it did."""
+    def _end(self, sql: str) -> Measure:
         assert self._before is not None  # noqa: S101 - it began
         observer = self._observer
         wal = read_wal(observer.fetch)
         texts = observer.heard.take()
-        locks = observer.locks(self._session.info.backend_pid)
+        locked = self._locks()
+        locks = observer.existing.folded(locked)
         blocked = probe(observer.connection, self._committed, locks)
-        after = read_catalog(self._fetch)
+        after = read_changed(self._fetch, self._before, locked)
         seen = Seen(
             sql=sql,
             before=self._before,
@@ -137,6 +198,9 @@ class StatementWatch:
         )
         self._before, self._held, self._blocked = after, locks, blocked
         return measure_of(seen, observer.existing)
+
+    def _locks(self) -> dict[int, LockMode]:
+        return read_locks(self._observer.fetch, [self._session.info.backend_pid])
 
     def _fetch(self, sql: str) -> list[Any]:
         return self._session.execute(sql.encode()).fetchall()
