@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from neuron_schema.cli.output import error_object, masked, print_error, print_json
@@ -16,12 +17,18 @@ BROKEN_PIPE = 141
 
 def report_early(error: NeuronSchemaError, arguments: Sequence[str]) -> int:
     """Report an error that came before any command was at work; return its exit status."""
-    if "--json" in arguments:
+    if _wants_json(arguments):
         result = head(_command(arguments), error.exit_code)
         result |= {"target": None, "error": error_object(error)}
         return printed(result, error.exit_code)
     print_error(error)
     return error.exit_code
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether one of the two ways to ask for JSON is there; nothing has read the options yet."""
+    pairs = itertools.pairwise(arguments)
+    return "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairs
 
 
 def printed(result: dict[str, Any], code: int) -> int:

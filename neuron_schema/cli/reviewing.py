@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neuron_schema.model import Migration
     from neuron_schema.review.changed import Changed
     from neuron_schema.review.findings import Severity
+    from neuron_schema.review.render import Help
     from neuron_schema.review.report import ReviewReport
     from neuron_schema.review.stats import Stats
 
@@ -250,8 +251,24 @@ def _rendered(report: ReviewReport, writing: Writing, fail_on: Severity | None) 
         writing.format.value,
         fail_on=fail_on,
         color=writing.path is None and colourful(sys.stdout),
+        helps=_helps(),
         version=version("neuron-schema"),
     )
+
+
+def _helps() -> dict[str, Help]:
+    """Return what is known of every hazard, for the formats that show it."""
+    from neuron_schema.review.hazards import HAZARDS
+    from neuron_schema.review.render import Help
+
+    return {
+        each.id: Help(
+            title=each.title,
+            text=f"{each.condition} {each.effect} Instead: {each.remedy}.",
+            uri=each.page,
+        )
+        for each in HAZARDS.values()
+    }
 
 
 def _refuse_findings(report: ReviewReport, fail_on: Severity | None) -> None:

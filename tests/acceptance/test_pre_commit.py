@@ -115,14 +115,7 @@ def test_the_hooks_pass_and_fail_as_the_commands_do(project: Project) -> None:
     assert "exit code: 5" in outdated
     assert "neuron-schema review" not in outdated
 
-    program = next(project.environment["PRE_COMMIT_HOME"] and _programs(project))
-    subprocess.run(
-        [program, "snapshot"],
-        cwd=project.root,
-        check=True,
-        env=project.environment,
-        capture_output=True,
-    )
+    project.snapshot()
     git(project.root, "add", "-A")
     assert project.hooks("run", "--all-files", code=0).count("Passed") == 2
 

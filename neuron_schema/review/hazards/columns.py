@@ -211,7 +211,11 @@ def _inline_unique(case: Case) -> Iterator[Finding]:
 
 
 _PLAIN: Final = """
-items = Table("items", MetaData(), Column({column}))
+items = Table(
+    "items",
+    MetaData(),
+    Column({column}),
+)
 
 up = [AddColumn(items.c.{name})]
 down = [DropColumn(items.c.{name})]
@@ -232,7 +236,9 @@ items = Table(
     Column("{name}", {type}),
 )
 
-up = [Backfill(items, {{items.c.{name}: {value}}}, where={where})]
+values = {{items.c.{name}: {value}}}
+
+up = [Backfill(items, values, where={where})]
 down = []
 """
 

@@ -51,14 +51,14 @@ _UNITS: Final = {"kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 def _blocking(case: Case) -> Iterator[Finding]:
     for each, one in builds(case, rebuilt=False):
         if one.method in VECTOR_METHODS:
-            growth = "; that takes longer than rows grow" if one.method == "hnsw" else ""
+            growth = ", which grows faster than the rows" if one.method == "hnsw" else ""
             yield finding(
                 case,
                 "vector-index-blocking",
                 Severity.BLOCKING,
                 one.index,
                 f"{stop_of(case, each, one.index)} for the whole build of the {one.method} index "
-                f"{named(one.index)}{why(case, each, one.index)}{growth}",
+                f"{named(one.index)}{growth}{why(case, each, one.index)}",
                 statement=each.number,
                 reasons=reasons(case, each, one.index),
             )

@@ -113,6 +113,10 @@ def _measure(measure: Measure) -> Object:
         ],
         "cascaded": [_name(each) for each in measure.cascaded],
         "truncated": [str(each) for each in measure.truncated],
+        "touched": None if measure.touched is None else [_name(each) for each in measure.touched],
+        "renamed": [
+            {"before": _name(before), "after": _name(after)} for before, after in measure.renamed
+        ],
         "said": list(measure.said),
         "failed": failed
         and {
@@ -185,6 +189,7 @@ def _stats(stats: Stats | None) -> Object | None:
         return None
     return {
         "taken_on": stats.taken_on,
+        "server_major": stats.server_major,
         "tables": {
             name: {"rows": each.rows, "bytes": each.bytes}
             for name, each in sorted(stats.tables.items())

@@ -75,8 +75,8 @@ def svg(drawing: Drawing) -> str:
     parts = [
         f'<svg role="img" aria-label="{_attribute(_label(shown))}" '
         f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">',
-        *_lines(boxes),
         *(part for box in boxes.values() for part in _drawn(box)),
+        *_lines(boxes),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -233,15 +233,19 @@ def _lines(boxes: dict[tuple[str, str], _Box]) -> Iterator[str]:
 
 
 def _line(parent: _Box, start: float, child: _Box, end: float) -> str:
+    """Return a curve with a dot at the table that refers to the other."""
     right = parent.x + parent.width
     if child.x > right:
-        middle = (right + child.x) / 2
-        path = f"M{right:.1f} {start:.1f}C{middle:.1f} {start:.1f} {middle:.1f} {end:.1f} "
-        return f'<path class="line" d="{path}{child.x:.1f} {end:.1f}"/>'
-    # In one column, or against the usual way: around the right side of both.
-    out = max(right, child.x + child.width) + _GAP_X / 2
-    path = f"M{right:.1f} {start:.1f}C{out:.1f} {start:.1f} {out:.1f} {end:.1f} "
-    return f'<path class="line" d="{path}{child.x + child.width:.1f} {end:.1f}"/>'
+        stop, bend = child.x, (right + child.x) / 2
+    else:
+        # In one column, or against the usual way: around the right side of both.
+        stop = child.x + child.width
+        bend = max(right, stop) + _GAP_X / 2
+    path = (
+        f"M{right:.1f} {start:.1f}C{bend:.1f} {start:.1f} {bend:.1f} {end:.1f} {stop:.1f} {end:.1f}"
+    )
+    dot = f'<circle class="end" cx="{stop:.1f}" cy="{end:.1f}" r="3.5"/>'
+    return f'<path class="line" d="{path}"/>{dot}'
 
 
 def _label(tables: Sequence[Relation]) -> str:

@@ -23,8 +23,9 @@ _PIECE: Final = re.compile(r'(?:[^\s"]*+"[^"]*+")++[^\s"]*+|\S+')
 _PLAIN: Final = re.compile(
     r"\(?[A-Za-z0-9](?:[A-Za-z0-9.,'%/+-]*[A-Za-z0-9%+'])?[.,;:?)]*|[.,;:()]{1,3}", re.ASCII
 )
-# An address, a commit, an issue, a list's number: each becomes something of its own.
-_LIVE: Final = re.compile(r"(?i)//|^\(?www\.|[0-9a-f]{7}|^\(?gh-\d|^\d+[.)]$")
+# An address, a commit, an issue: each becomes something of its own.
+_LIVE: Final = re.compile(r"(?i)//|^\(?www\.|[0-9a-f]{7}|^\(?gh-\d")
+_NUMBERED: Final = re.compile(r"\d+[.)]")
 _OURS: Final = {"->": "→", "-": "\\-", "=": "\\=", "…": "…"}
 _RUNS: Final = re.compile("`+")
 
@@ -40,8 +41,9 @@ def prose(text: str) -> str:
 def _joined(text: str) -> Iterator[str]:
     """Yield plain words as they are, and all that stands between them as code."""
     odd: list[str] = []
-    for piece in _PIECE.findall(text):
-        if not _is_plain(piece):
+    for place, piece in enumerate(_PIECE.findall(text)):
+        # At the beginning it would be a list's.
+        if not _is_plain(piece) or (place == 0 and _NUMBERED.fullmatch(piece)):
             odd.append(piece)
             continue
         if odd:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 )
+_LEGEND: Final = (
+    "Outlined: tables that changed; shaded: columns that changed. "
+    "A dot: the table that refers to the other. A question mark: may be NULL."
+)
 _NO_WORD: Final = re.compile(r"[^a-z0-9]+")
 
 

@@ -33,6 +33,7 @@ main.wrap { padding-bottom: 4rem; }
 a { color: var(--accent); }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; border-radius: 4px; }
 header { border-bottom: 1px solid var(--line); background: var(--raised); padding: 1.5rem 0 1rem; }
+header code { background: var(--page); }
 header p { margin: .4rem 0; color: var(--soft); }
 header p.gate { color: var(--text); font-size: 1.1rem; }
 h1 { margin: 0 0 .5rem; font-size: 1.6rem; line-height: 1.25; }
@@ -40,6 +41,7 @@ h2 { margin: 2.5rem 0 .75rem; font-size: 1.3rem; }
 h3 { margin: 0 0 .5rem; font-size: 1.05rem; line-height: 1.4; }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .75rem 0 0; padding: 0;
   list-style: none; }
+nav li { margin: 0; }
 nav a { display: inline-block; padding: .25rem 0; }
 ul { padding-left: 1.4rem; } li { margin: .25rem 0; }
 code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
@@ -83,6 +85,7 @@ svg .mark { fill: var(--note-back); }
 svg text { fill: var(--text); } svg .title { font-weight: 700; }
 svg .type { fill: var(--soft); text-anchor: end; }
 svg .line { fill: none; stroke: var(--soft); stroke-width: 1.5; }
+svg .end { fill: var(--soft); }
 footer { border-top: 1px solid var(--line); color: var(--soft); padding: 1rem 0; }
 @media (max-width: 40rem) {
   body { font-size: 15px; }

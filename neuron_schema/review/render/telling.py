@@ -70,6 +70,10 @@ def document(report: ReviewReport, fail_on: Severity | None, helps: Mapping[str,
 
 
 def _lead(report: ReviewReport, fail_on: Severity | None) -> Iterator[Block]:
+    if not report.versions:
+        said = "No version is under review: none is new compared with "
+        yield Paragraph((said, Code(report.compared_with), "."))
+        return
     yield Paragraph(gate(report, fail_on))
     count = counted(len(report.versions), "version")
     yield Paragraph(
@@ -80,12 +84,11 @@ def _lead(report: ReviewReport, fail_on: Severity | None) -> Iterator[Block]:
         )
     )
     yield Paragraph((*_server(report), *_sizes(report.stats)))
-    if report.versions:
-        yield Grid(
-            caption="Verdict by version",
-            head=("Version", "State", "Findings", "Tables locked", "Way down"),
-            rows=tuple(_verdict(report, version) for version in report.versions),
-        )
+    yield Grid(
+        caption="Verdict by version",
+        head=("Version", "State", "Findings", "Tables locked", "Way down"),
+        rows=tuple(_verdict(report, version) for version in report.versions),
+    )
 
 
 def _server(report: ReviewReport) -> Iterator[str | Code]:
@@ -103,7 +106,7 @@ def _sizes(stats: Stats | None) -> Iterator[str | Code]:
     if stats is not None:
         yield " Real sizes as of "
         yield Code(stats.taken_on)
-        yield "."
+        yield f" (PostgreSQL {stats.server_major})." if stats.server_major else "."
 
 
 def _verdict(report: ReviewReport, version: ReviewedVersion) -> tuple[Text, ...]:
@@ -129,7 +132,7 @@ def _locks(report: ReviewReport) -> Section:
         for version in report.versions
         for row in lock_rows(version.measure, report.stats)
     ]
-    title: Text = ("Locks on tables that were there before",)
+    title: Text = ("Locks on existing tables",)
     if not rows:
         return Section(
             title=title, blocks=(Paragraph(("No table that was there before is locked.",)),)
@@ -272,9 +275,9 @@ def _version(version: ReviewedVersion) -> Section:
         blocks.append(Fold(summary, (changes,)))
     else:
         blocks.append(Paragraph(("nothing changes",), label="Schema"))
+    blocks.append(_sql("up", version.up))
     if happened := tuple(happenings(version.measure)):
         blocks.append(Bullets(happened))
-    blocks.append(_sql("up", version.up))
     if version.down is not None:
         blocks.append(_sql("down", version.down))
     blocks.append(Paragraph((proof_word(version), "."), label="Way down"))
@@ -298,4 +301,4 @@ def _drawn(report: ReviewReport) -> Section | None:
     drawing = Drawing(
         report.diagram, report.tables, changed_tables(changes), changed_columns(changes)
     )
-    return Section(title=("Tables that changed, and their neighbours",), blocks=(drawing,))
+    return Section(title=("Changed tables and their neighbours",), blocks=(drawing,))

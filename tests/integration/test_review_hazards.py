@@ -1,0 +1,397 @@
+"""Each hazard on a real server: its bad example is caught, its good one is clean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from neuron_schema.proof.shadow import open_shadow
+from neuron_schema.review.findings import Severity
+from neuron_schema.review.hazards import HAZARDS, judge
+from neuron_schema.review.hazards.model import BASE, example, source
+from neuron_schema.url import from_engine_url
+from tests.hazard_examples import Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import URL
+
+    from neuron_schema.review.findings import Finding
+
+VERSIONS = Path(__file__).parents[2] / "versions"
+VECTOR = pytest.mark.extension("vector")
+
+
+@pytest.fixture(scope="module")
+def bench(server: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Yield where all examples of this module are judged."""
+    with open_shadow(from_engine_url(server)) as shadow:
+        yield Bench(shadow, tmp_path_factory.mktemp("hazards"))
+
+
+def each_hazard() -> list[object]:
+    """Return the hazards as parameters; those of pgvector need it."""
+    return [
+        pytest.param(id_, marks=VECTOR if id_.startswith("vector-") else (), id=id_)
+        for id_ in HAZARDS
+    ]
+
+
+def told(findings: list[Finding]) -> str:
+    """Return findings as a failed test shows them."""
+    return "\n".join(f"{each.severity} {each.hazard}: {each.sentence}" for each in findings)
+
+
+@pytest.mark.parametrize("hazard", each_hazard())
+def test_the_bad_example_is_caught_and_nothing_else_is(bench: Bench, hazard: str) -> None:
+    """With exactly its id; what else is in it the example names."""
+    bad = HAZARDS[hazard].bad
+    found = bench.findings(bad)
+    ids = {each.hazard for each in found}
+    assert hazard in ids, told(found)
+    assert ids <= {hazard} | bad.also, told(found)
+
+
+@pytest.mark.parametrize("hazard", each_hazard())
+def test_the_good_example_is_clean(bench: Bench, hazard: str) -> None:
+    """Of the hazard, and of anything blocking that nobody accepted."""
+    good = HAZARDS[hazard].good
+    found = bench.findings(good)
+    assert hazard not in {each.hazard for each in found}, told(found)
+    assert {each.hazard for each in found} <= good.also, told(found)
+    blocking = [each for each in found if each.severity is Severity.BLOCKING and not each.accepted]
+    assert not blocking, told(blocking)
+
+
+@pytest.mark.extension("uuid-ossp")
+@VECTOR
+def test_of_neurons_own_versions_only_what_is_true_is_found(bench: Bench) -> None:
+    """Two needless indexes, and two indexes that are built under the lock of an ADD COLUMN."""
+    found = [each for case in bench.versions(VERSIONS) for each in judge(case)]
+    assert [
+        (each.version, each.severity.value, each.hazard, str(each.object or ""))
+        for each in found
+        if each.hazard != "down-loses-data"
+    ] == [
+        ("001", "note", "duplicate-index", "public.nodes.idx_nodes_slug"),
+        ("001", "note", "redundant-index", "public.edges.idx_edges_from_node"),
+        ("002", "blocking", "vector-index-blocking", "public.nodes.idx_nodes_embedding"),
+        ("003", "blocking", "create-index-blocking", "public.nodes.idx_nodes_cluster"),
+    ]
+    drops = [each for each in found if each.hazard == "down-loses-data"]
+    assert [(each.version, each.severity) for each in drops] == [
+        (version, Severity.NOTE) for version in ("001", "002", "003", "004")
+    ]
+
+
+@VECTOR
+def test_an_index_under_the_lock_of_an_added_column_is_one_finding(bench: Bench) -> None:
+    """Which says that reads stop as well, and which statement's lock it is."""
+    both = source(
+        "Embeddings",
+        """
+docs = Table("docs", MetaData(), Column("embedding", Vector(3)))
+index = Index(
+    "idx_docs_embedding",
+    docs.c.embedding,
+    postgresql_using="hnsw",
+    postgresql_ops={"embedding": "vector_cosine_ops"},
+)
+
+up = [AddColumn(docs.c.embedding), CreateIndex(index)]
+down = [DropIndex(index), DropColumn(docs.c.embedding)]
+""",
+    )
+    base = source(
+        "Documents",
+        """
+docs = Table("docs", MetaData(), Column("id", BigInteger))
+
+up = [CreateExtension("vector"), CreateTable(docs)]
+down = [DropTable(docs), DropExtension("vector")]
+""",
+    )
+    sizes = [("public.docs", 1_200_000, 9_771_050_598)]
+    found = bench.findings(example(both, base=base, sizes=sizes))
+    worst, *rest = [each for each in found if each.hazard != "vector-build-memory"]
+    assert [each.hazard for each in rest] == ["down-loses-data"]
+    assert (worst.hazard, worst.statement) == ("vector-index-blocking", 2)
+    assert worst.sentence == (
+        "Reads and writes of docs (about 1,200,000 rows, 9.1 GB) stop for the whole build of the "
+        "hnsw index idx_docs_embedding, which grows faster than the rows: ACCESS EXCLUSIVE is held "
+        "from statement 1"
+    )
+    assert worst.reasons[:2] == (
+        "alone it takes SHARE on docs: a second session could read it, not write or alter it",
+        "ACCESS EXCLUSIVE on docs is held from statement 1: a second session could neither read "
+        "nor write it",
+    )
+    assert 'the server said: building index "idx_docs_embedding"' in " ".join(worst.reasons)
+
+
+HARMLESS = {
+    "a constant default": "ALTER TABLE items ADD COLUMN n integer NOT NULL DEFAULT 7",
+    "now() as a default": "ALTER TABLE items ADD COLUMN at timestamptz NOT NULL DEFAULT now()",
+    "a longer varchar": "ALTER TABLE items ALTER COLUMN sku TYPE varchar(100)",
+    "varchar to text": "ALTER TABLE items ALTER COLUMN sku TYPE text",
+    "more digits of one scale": "ALTER TABLE items ALTER COLUMN price TYPE numeric(12, 2)",
+    "timestamptz in UTC": "ALTER TABLE seen ALTER COLUMN at TYPE timestamptz",
+    "an inline foreign key of a new column": (
+        "ALTER TABLE items ADD COLUMN parent_id bigint REFERENCES items"
+    ),
+    "a foreign key to another table with a new column": (
+        "ALTER TABLE items ADD COLUMN maker_id bigint REFERENCES shops"
+    ),
+    "a CHECK that is NOT VALID": (
+        "ALTER TABLE items ADD CONSTRAINT price_positive CHECK (price > 0) NOT VALID"
+    ),
+    "a foreign key that is NOT VALID": (
+        "ALTER TABLE items ADD CONSTRAINT shop FOREIGN KEY (shop_id) REFERENCES shops NOT VALID"
+    ),
+    "VALIDATE": "ALTER TABLE items VALIDATE CONSTRAINT stock_positive",
+    "SET NOT NULL behind a valid CHECK": "ALTER TABLE items ALTER COLUMN kind SET NOT NULL",
+    "an unconstrained domain": "ALTER TABLE items ADD COLUMN label label",
+    "the default of a column": "ALTER TABLE items ALTER COLUMN stock SET DEFAULT 1",
+    "statistics": "ALTER TABLE items ALTER COLUMN name SET STATISTICS 200",
+    "a comment": "COMMENT ON TABLE items IS 'what is sold'",
+    "a value for an enum": "ALTER TYPE state ADD VALUE 'lost'",
+    "a view": "CREATE VIEW names AS SELECT id, name FROM items",
+    "a table with an index and rows": (
+        "CREATE TABLE tags (id bigint PRIMARY KEY, name text); "
+        "CREATE INDEX tags_name ON tags (name); "
+        "INSERT INTO tags SELECT id, name FROM items; "
+        "ALTER TABLE tags ALTER COLUMN name SET NOT NULL, ADD CHECK (id IS NOT NULL); "
+        "ALTER TABLE tags ADD COLUMN token uuid DEFAULT gen_random_uuid()"
+    ),
+    "a few rows into a table with a foreign key": (
+        "INSERT INTO parts (shop_id) SELECT min(id) FROM shops"
+    ),
+}
+"""What static tools, or a careless measurement, take for a hazard."""
+
+_MORE = """
+up += [
+    Sql("CREATE TABLE seen (at timestamp)"),
+    Sql("CREATE DOMAIN label AS text"),
+    Sql("CREATE TYPE state AS ENUM ('packed', 'sent')"),
+    Sql("CREATE TABLE parts (shop_id bigint REFERENCES shops)"),
+    Sql("ALTER TABLE items ADD COLUMN kind text, ADD CHECK (kind IS NOT NULL)"),
+    Sql("ALTER TABLE items ADD CONSTRAINT stock_positive CHECK (stock > 0) NOT VALID"),
+]
+"""
+
+
+@pytest.mark.parametrize("case", HARMLESS)
+def test_what_is_harmless_is_not_called_blocking(bench: Bench, case: str) -> None:
+    """Nor by any other name than the short lock, the way back and what is true beside it."""
+    base = f"{BASE}\nfrom neuron_schema.ops import Sql\n{_MORE}"
+    module = source("Harmless", f"up = [Sql({HARMLESS[case]!r})]\ndown = irreversible('a test')")
+    found = bench.findings(example(module, base=base))
+    allowed = {"brief-exclusive-lock", "collateral-table-lock", "irreversible"}
+    allowed |= {"fk-unindexed", "breaks-previous-release"}
+    assert {each.hazard for each in found} <= allowed, told(found)
+    assert Severity.BLOCKING not in {each.severity for each in found}, told(found)
+
+
+def test_a_virtual_column_is_harmless(bench: Bench) -> None:
+    """Static tools that know stored ones only call it a rewrite; before 18 there is none."""
+    module = source(
+        "What stock is worth",
+        "up = [Sql('ALTER TABLE items ADD COLUMN worth numeric "
+        "GENERATED ALWAYS AS (price * stock) VIRTUAL')]\ndown = irreversible('a test')",
+    )
+    (case,) = bench.cases(BASE, module)
+    found = list(judge(case))
+    if case.major >= 18:
+        assert {each.hazard for each in found} == {"brief-exclusive-lock", "irreversible"}
+    else:
+        assert "statement-fails" in {each.hazard for each in found}
+
+
+PARTITIONED = source(
+    "Readings by year",
+    """
+up = [
+    Sql("CREATE TABLE r (id bigint, year int NOT NULL, note text) PARTITION BY RANGE (year)"),
+    Sql("CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (2000) TO (2010) PARTITION BY LIST (id)"),
+    Sql("CREATE TABLE r1a PARTITION OF r1 DEFAULT"),
+    Sql("CREATE TABLE r2 PARTITION OF r FOR VALUES FROM (2010) TO (2020)"),
+    Sql("CREATE TABLE r3 PARTITION OF r DEFAULT"),
+]
+down = [Sql("DROP TABLE r")]
+""",
+)
+OF_PARTITIONS = {
+    "ALTER TABLE r ADD COLUMN n int": [("brief-exclusive-lock", "public.r")],
+    "ALTER TABLE r ADD COLUMN t uuid DEFAULT gen_random_uuid()": [
+        ("add-column-volatile-default", "public.r.t")
+    ],
+    "ALTER TABLE r ADD CONSTRAINT five CHECK (id IS NULL OR id <> 5)": [
+        ("add-check-valid", "public.r.five")
+    ],
+    "CREATE INDEX r_id ON r (id)": [("create-index-blocking", "public.r.r_id")],
+    "ALTER TABLE r ALTER COLUMN id TYPE numeric": [],
+    "ALTER TABLE r ALTER COLUMN note TYPE varchar(10)": [("alter-type-rewrite", "public.r.note")],
+    "ALTER TABLE r ADD CONSTRAINT key UNIQUE (year, note, id)": [
+        ("add-unique-blocking", "public.r.key")
+    ],
+    "UPDATE r SET note = 'x'": [("bulk-dml", "public.r")],
+    "TRUNCATE r": [("truncate", "public.r")],
+    "ALTER TABLE r2 ADD CONSTRAINT five CHECK (id IS NULL OR id <> 5)": [
+        ("add-check-valid", "public.r2.five")
+    ],
+    "CREATE TABLE r4 PARTITION OF r FOR VALUES FROM (2020) TO (2030)": [
+        ("partition-attach-scan", "public.r")
+    ],
+    "ALTER TABLE r DETACH PARTITION r2": [("partition-detach-blocking", "public.r2")],
+    "ALTER TABLE r DROP COLUMN note": [("drop-column", "public.r.note")],
+    "ALTER TABLE r RENAME COLUMN note TO memo": [("rename-column", "public.r.note")],
+    "ALTER TABLE r ADD COLUMN y int; CREATE INDEX r_y ON r (y)": [
+        ("create-index-blocking", "public.r.r_y")
+    ],
+}
+
+
+@pytest.mark.parametrize("sql", OF_PARTITIONS)
+def test_what_is_done_to_a_partitioned_table_is_told_of_it_once(bench: Bench, sql: str) -> None:
+    """However many partitions, and partitions of partitions, PostgreSQL does it to."""
+    module = source("A change", f"up = [Sql({sql!r})]\ndown = irreversible('a test')")
+    found = bench.findings(example(module, base=PARTITIONED))
+    told_of = [(each.hazard, str(each.object)) for each in found if each.hazard != "irreversible"]
+    expected = OF_PARTITIONS[sql] or [("statement-fails", "None")]
+    assert told_of == expected, told(found)
+
+
+def test_what_a_child_by_inherits_goes_through_is_told_of_its_parent(bench: Bench) -> None:
+    """Its columns are the parent's."""
+    base = source(
+        "Things and tools",
+        'up = [Sql("CREATE TABLE things (id bigint)"), '
+        'Sql("CREATE TABLE tools (handle text) INHERITS (things)")]\n'
+        'down = [Sql("DROP TABLE tools"), Sql("DROP TABLE things")]',
+    )
+    module = source(
+        "Tokens",
+        "up = [Sql('ALTER TABLE things ADD COLUMN t uuid DEFAULT gen_random_uuid()')]\n"
+        "down = [Sql('ALTER TABLE things DROP COLUMN t')]",
+    )
+    found = bench.findings(example(module, base=base))
+    assert [(each.hazard, str(each.object or "")) for each in found] == [
+        ("add-column-volatile-default", "public.things.t"),
+        ("down-loses-data", ""),
+    ], told(found)
+
+
+INSIDE = {
+    "ALTER TABLE items ADD COLUMN t uuid DEFAULT gen_random_uuid()": "add-column-volatile-default",
+    "CREATE INDEX i ON items (name)": "create-index-blocking",
+    "ALTER TABLE items ALTER COLUMN stock TYPE bigint": "alter-type-rewrite",
+    "DROP TABLE shops": "drop-table",
+    "UPDATE items SET name = upper(name)": "bulk-dml",
+    "TRUNCATE items": "truncate",
+}
+
+
+@pytest.mark.parametrize("sql", INSIDE)
+def test_what_is_done_inside_of_a_block_is_found_by_its_name(bench: Bench, sql: str) -> None:
+    """A tool that reads the text sees a string there."""
+    # Put together only when it runs.
+    text = sql.replace(" ", "' || ' ")
+    block = f"DO $x$ BEGIN EXECUTE '{text}'; END $x$"
+    module = source("A change", f"up = [Sql({block!r})]\ndown = irreversible('a test')")
+    found = bench.findings(example(module))
+    assert INSIDE[sql] in {each.hazard for each in found}, told(found)
+    assert "opaque-ddl" not in {each.hazard for each in found}, told(found)
+
+
+def test_two_hazards_of_one_table_are_told_of_with_their_own_statements(bench: Bench) -> None:
+    """Each column with the statement that touches it, though both write the table anew."""
+    module = source(
+        "Two",
+        """
+items = Table(
+    "items",
+    MetaData(),
+    Column("number", BigInteger, Identity()),
+    Column("token", UUID, server_default=func.gen_random_uuid()),
+    Column("stock", Integer),
+)
+
+up = [
+    AddColumn(items.c.number),
+    AddColumn(items.c.token),
+    AlterColumn(items.c.stock, type_=BigInteger()),
+]
+down = [DropColumn(items.c.number), DropColumn(items.c.token),
+        AlterColumn(items.c.stock, type_=Integer())]
+""",
+    )
+    found = [each for each in bench.findings(example(module)) if each.severity == "blocking"]
+    assert [(each.statement, each.hazard, str(each.object)) for each in found] == [
+        (1, "add-column-serial", "public.items.number"),
+        (2, "add-column-volatile-default", "public.items.token"),
+        (3, "alter-type-rewrite", "public.items.stock"),
+    ], told(found)
+
+
+def test_what_is_dropped_and_made_anew_loses_its_values(bench: Bench) -> None:
+    """It is not taken for a rename, though the catalog looks like one."""
+    module = source(
+        "Anew",
+        'up = [Sql("ALTER TABLE items DROP COLUMN created_at"), '
+        'Sql("ALTER TABLE items ADD COLUMN made_at timestamptz DEFAULT now()")]\n'
+        'down = irreversible("a test")',
+    )
+    hazards = {each.hazard for each in bench.findings(example(module))}
+    assert "drop-column" in hazards
+    assert "rename-column" not in hazards
+
+
+def test_names_that_have_to_be_quoted_are_told_as_sql_spells_them(bench: Bench) -> None:
+    """In sentences and in reasons, the server's own words with them."""
+    base = source(
+        "Odd names",
+        """up = [Sql('CREATE SCHEMA "S.x"; CREATE TABLE "S.x"."a ""b" ("c d" text)')]
+down = [Sql('DROP SCHEMA "S.x" CASCADE')]""",
+    )
+    module = source(
+        "An index",
+        """up = [Sql('CREATE INDEX "i j" ON "S.x"."a ""b" ("c d")')]
+down = [Sql('DROP INDEX "S.x"."i j"')]""",
+    )
+    (found,) = bench.findings(example(module, base=base))
+    assert found.sentence == (
+        'Writes of "S.x"."a ""b" stop while the index "S.x"."i j" is built over all its rows'
+    )
+    assert any("the server said: building index" in each for each in found.reasons)
+
+
+def test_an_index_for_a_foreign_key_may_come_with_the_next_version(bench: Bench) -> None:
+    """As it must, where it is built CONCURRENTLY."""
+    adds = source(
+        "Items have makers",
+        """
+metadata = MetaData()
+shops = Table("shops", metadata, Column("id", BigInteger, primary_key=True))
+items = Table("items", metadata, Column("maker_id", BigInteger, ForeignKey(shops.c.id)))
+
+up = [AddColumn(items.c.maker_id)]
+down = [DropColumn(items.c.maker_id)]
+""",
+    )
+    index = source(
+        "Find items by maker",
+        """
+items = Table("items", MetaData(), Column("maker_id", BigInteger))
+index = Index("idx_items_maker", items.c.maker_id, postgresql_concurrently=True)
+
+up = [CreateIndex(index)]
+down = [DropIndex(index)]
+""",
+    )
+    alone = {each.hazard for each in bench.findings(example(adds))}
+    both = {each.hazard for each in bench.findings(example(adds, index))}
+    assert alone - both == {"fk-unindexed"}
