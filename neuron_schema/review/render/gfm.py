@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from neuron_schema.review.render.blocks import Text
 
 # A quoted name is one piece, whatever it holds; the quote may follow a word and a dot.
-_PIECE: Final = re.compile(r'(?:[^\s"]*+"[^"]*+")++[^\s"]*+|\S+')
+_PIECE: Final = re.compile(r'(?:[^\s"]*+"[^"]*+")++\S*+|\S+')
+# Words that a sentence has marked as code itself may stay so.
 _PLAIN: Final = re.compile(
-    r"\(?[A-Za-z0-9](?:[A-Za-z0-9.,'%/+-]*[A-Za-z0-9%+'])?[.,;:?)]*|[.,;:()]{1,3}", re.ASCII
+    r"\(?(?:[A-Za-z0-9](?:[A-Za-z0-9.,'%/+-]*[A-Za-z0-9%+'])?|`[A-Za-z0-9_.=]+`)[.,;:?)]*"
+    r"|[.,;:()]{1,3}",
+    re.ASCII,
 )
-# An address, a commit, an issue: each becomes something of its own.
-_LIVE: Final = re.compile(r"(?i)//|^\(?www\.|[0-9a-f]{7}|^\(?gh-\d")
+# An address, a commit, an issue: each becomes something of its own. A name with its schema may
+# look like an address, and is better seen as code anyway.
+_LIVE: Final = re.compile(r"(?i)//|[a-z]\.[a-z]|^\(?www\.|[0-9a-f]{7}|^\(?gh-\d")
 _NUMBERED: Final = re.compile(r"\d+[.)]")
 _OURS: Final = {"->": "→", "-": "\\-", "=": "\\=", "…": "…"}
 _RUNS: Final = re.compile("`+")
@@ -56,8 +60,21 @@ def _joined(text: str) -> Iterator[str]:
 
 def _odd(text: str) -> str:
     """Return a piece as code, without the sentence's own signs behind it."""
-    bare = text.rstrip(".,;:")
-    return code(bare) + text[len(bare) :] if bare else code(text)
+    bare = text.rstrip(".,;:") or text
+    behind = text[len(bare) :]
+    if bare.startswith("(") and bare.endswith(")") and _is_balanced(bare[1:-1]):
+        return f"({code(bare[1:-1])}){behind}"
+    return code(bare) + behind
+
+
+def _is_balanced(text: str) -> bool:
+    """Whether a text has as many closing parentheses as opening ones, and something in them."""
+    depth = 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0:
+            return False
+    return depth == 0 and bool(text.strip())
 
 
 def _is_plain(piece: str) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neuron_schema.review.locks import Access
 from neuron_schema.review.render.wording import counted, joined, size, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from neuron_schema.catalog import ObjectName
-    from neuron_schema.review.locks import Access, LockMode
+    from neuron_schema.review.locks import LockMode
     from neuron_schema.review.measures import (
         Measure,
         StatementMeasure,
@@ -61,7 +62,8 @@ class LockRow:
         if self.held is None:
             return own
         since = "" if self.since is None else f" since statement {self.since}"
-        return f"{own}{', under ' if own else ''}{self.held} held{since}"
+        under = f"{own}, under " if own and self.mode is not self.held else ""
+        return f"{under}{self.held} held{since}"
 
     @property
     def blocked(self) -> str:
@@ -69,6 +71,12 @@ class LockRow:
         if not self.blocks:
             return "nothing"
         return joined(self.blocks) + ("" if self.proven else " (by the manual)")
+
+    @property
+    def stops(self) -> bool:
+        """Whether reads or writes wait while something is done with rows."""
+        kept_out = Access.READS in self.blocks or Access.WRITES in self.blocks
+        return kept_out and bool(self.work or self.elsewhere)
 
     @property
     def meanwhile(self) -> str:
@@ -112,9 +120,10 @@ def _rows(
         strongest = kept or taken
         assert strongest is not None  # noqa: S101 - the table is in one of the two
         work = works.get(table, ())
-        # Others wait for a lock that is held while something else is done.
+        # Others wait for a lock that is held while something else is done; a lock beside a
+        # stronger one, under which nothing is done, makes no difference.
         others = tuple(_elsewhere(works, table)) if kept and not work else ()
-        if not (work or (strongest.blocks and (taken or others))):
+        if not (work or (strongest.blocks and (kept is None or others))):
             continue
         yield LockRow(
             version=version.version,
@@ -176,7 +185,9 @@ def _work(measure: Measure, table: ObjectName) -> Iterator[str]:
             yield f"{verb} of index {index.index.name} ({index.method})"
     for scan in measure.scans:
         if scan.table == table:
-            yield f"{counted(scan.times, 'full scan')}{f': {scan.why}' if scan.why else ''}"
+            # What else is said of the table says these two.
+            told = "" if scan.why.startswith(("building index", "rewriting table")) else scan.why
+            yield f"{counted(scan.times, 'full scan')}{f': {told}' if told else ''}"
     for written in measure.written:
         if written.table == table:
             yield f"rows {joined(_written(written))}"

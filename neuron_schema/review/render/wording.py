@@ -76,14 +76,15 @@ def clipped(text: str, most: int) -> str:
 def tally(report: ReviewReport) -> str:
     """Return how many findings there are of each severity: ``1 blocking, 2 notes``."""
     counts = [(severity, report.count(severity)) for severity in SEVERITIES]
-    words = [_of(count, severity) for severity, count in counts if count]
+    words = [of_severity(count, severity) for severity, count in counts if count]
     accepted = len(report.findings) - len(report.open_findings)
     if accepted:
         words.append(f"{accepted:,} accepted")
     return ", ".join(words) or "no findings"
 
 
-def _of(count: int, severity: Severity) -> str:
+def of_severity(count: int, severity: Severity) -> str:
+    """Return ``1 blocking`` or ``2 notes``."""
     return counted(count, "note") if severity is Severity.NOTE else f"{count:,} {severity}"
 
 
