@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.review.locks import Access
+from neuron_schema.review.tracing import parked as tracing_parked
 from neuron_schema.url import from_engine_url
 from tests.measuring import measured, shipped
 
@@ -124,6 +126,20 @@ def test_a_partition_that_is_detached_is_locked_at_last(shadow: Shadow, tmp_path
         ("public.t_1", "ACCESS EXCLUSIVE", (READS, WRITES, DDL), True),
         *SUE,
     ]
+
+
+def test_tables_that_an_operation_does_not_touch_hold_nobody_up(
+    shadow: Shadow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked for where it waits, and not where the first of those in its way might be."""
+    monkeypatch.setattr(tracing_parked, "_LONGEST_S", math.inf)
+    setup = [
+        "CREATE TABLE beside (id integer)",
+        "CREATE TABLE t (id integer, a text) PARTITION BY RANGE (id)",
+        "CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (MAXVALUE)",
+    ]
+    found = parked(shadow, tmp_path, setup, '[DetachPartition("t", "t_1", concurrently=True)]')
+    assert [table for table, *_ in locks(found)] == ["public.t_1", "public.t"]
 
 
 def test_vacuum_waits_for_nobody_who_works(shadow: Shadow, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from neuron_schema.review.case import Case
     from neuron_schema.review.fixes.module import Element
 
-KEEP_SCHEMA = "public"
+_USUAL_SCHEMA = "public"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ class Original:
             for each in self.case.before.relations
             if each.name == ref.name and ref.schema in (None, each.schema)
         ]
-        public = [each for each in named if each.schema == KEEP_SCHEMA]
+        public = [each for each in named if each.schema == _USUAL_SCHEMA]
         return named[0] if len(named) == 1 else (public[0] if public else None)
 
     def undoing(self, kind: Kind, name: str) -> Item | None:
