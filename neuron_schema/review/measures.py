@@ -98,7 +98,8 @@ class Measure:
         built: Indexes that were built.
         scans: Tables that were read whole, whatever for.
         written: Rows that it wrote.
-        wal_bytes: Bytes of write-ahead log; of a few rows, so only ever to be compared.
+        wal_bytes: Bytes of write-ahead log; of a few rows, so only ever to be compared. It is the
+            server's, so that it differs a little from time to time, and a shared one adds others'.
         cascaded: What it dropped without naming it, columns and indexes included.
         truncated: Tables that it emptied without reading them.
         touched: What it made or dropped, and the columns and constraints that it altered; renamed
@@ -143,7 +144,7 @@ class StatementMeasure:
     Attributes:
         number: Its place in ``up``, from 1.
         shipped: In the version's own transaction, after the statements before it; None where one
-            of those failed.
+            of those failed, not on rows only. Where one failed on rows, on empty tables.
         alone: In a transaction of its own; None where it cannot run without the others.
         concurrent: PostgreSQL commits it on its own.
     """

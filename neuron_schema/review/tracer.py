@@ -9,7 +9,7 @@ from neuron_schema.review.measures import Measure, StatementMeasure, VersionMeas
 from neuron_schema.review.tracing.alone import run_alone
 from neuron_schema.review.tracing.parked import run_parked
 from neuron_schema.review.tracing.shipped import run_shipped
-from neuron_schema.review.tracing.stage import staged
+from neuron_schema.review.tracing.stage import Stage
 from neuron_schema.review.tracing.watch import Unwatched
 from neuron_schema.review.tracing.words import words
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Workshop
     from neuron_schema.review.tracing.outcome import Outcome
-    from neuron_schema.review.tracing.stage import Stage
     from neuron_schema.url import Address
 
 _UNCOUNTED: Final = (
@@ -27,6 +26,8 @@ _UNCOUNTED: Final = (
     "tell is known"
 )
 _ANOTHER_TIME_ZONE: Final = "Europe/Paris"
+_RETYPES: Final = frozenset({"alter", "type"})
+_ZONED: Final = frozenset({"timestamptz", "timetz", "zone"})
 
 
 def measure(workshop: Workshop, base: Address, migration: Migration) -> VersionMeasure:
@@ -44,7 +45,7 @@ def measure(workshop: Workshop, base: Address, migration: Migration) -> VersionM
         ServerUnavailable: the server cannot be used.
     """
     try:
-        with staged(workshop, base, migration) as stage:
+        with Stage(workshop, base, migration) as stage:
             return _Measuring(stage).measure()
     except Unwatched as unwatched:
         return _unwatched(migration, str(unwatched))
@@ -80,21 +81,23 @@ class _Measuring:
         self._stage = stage
         self._migration = stage.migration
         self._concurrent = any(each.own_commit for each in stage.migration.up_statements)
-        self._unmeasured: list[str] = []
+        self._unmeasured = [] if stage.counts else [_UNCOUNTED]
 
     def measure(self) -> VersionMeasure:
         """Return what was measured."""
-        full = self._run(rows=True)
+        texts = [words(each.sql) for each in self._migration.up_statements]
+        zoned = not self._concurrent and any(text >= _RETYPES and text & _ZONED for text in texts)
+        full = self._run(rows=True, last=len(texts) == 1 and not zoned)
         shipped = self._completed(full)
+        if zoned:
+            self._unmeasured += self._zone_dependent(full)
         alone: list[Measure | None]
-        if len(self._migration.up_statements) == 1:
+        if len(texts) == 1:
             # It is alone.
             alone = list(shipped)
         else:
             alone, notes = run_alone(self._stage, full)
             self._unmeasured += notes
-        if not self._concurrent:
-            self._unmeasured += self._zone_dependent(full)
         statements = tuple(
             StatementMeasure(
                 number=number,
@@ -112,14 +115,14 @@ class _Measuring:
             unmeasured=(*self._unseeded(statements), *self._unmeasured),
         )
 
-    def _run(self, *, rows: bool, settings: dict[str, str] | None = None) -> Outcome:
+    def _run(
+        self, *, rows: bool, last: bool = False, settings: dict[str, str] | None = None
+    ) -> Outcome:
         if self._concurrent:
             outcome, notes = run_parked(self._stage, rows=rows)
             self._unmeasured += [note for note in notes if note not in self._unmeasured]
             return outcome
-        with self._stage.copy(rows=rows, settings=settings) as place:
-            if not place.observer.counts and _UNCOUNTED not in self._unmeasured:
-                self._unmeasured.append(_UNCOUNTED)
+        with self._stage.copy(rows=rows, last=last, settings=settings) as place:
             return run_shipped(place, self._migration)
 
     def _completed(self, full: Outcome) -> list[Measure | None]:
@@ -131,10 +134,10 @@ class _Measuring:
         empty = self._run(rows=False)
         further = empty.came_to > place or (full.at_end and empty.failed is None)
         if not further:
-            found = _ended(full, rows_only=False)
+            found = _ended(full)
         else:
             failed = replace(full.failed, rows_only=True)
-            found = list(_ended(empty, rows_only=False))
+            found = _ended(empty)
             at = count - 1 if full.at_end else place
             found[:at] = full.measures[:at]
             found[at] = replace(found[at], failed=failed)
@@ -147,9 +150,6 @@ class _Measuring:
 
     def _zone_dependent(self, full: Outcome) -> Iterator[str]:
         """Yield what a session's time zone decides: it says what a time without one means."""
-        texts = [words(each.sql) for each in self._migration.up_statements]
-        if full.failed or not any("alter" in text and text & _ZONED for text in texts):
-            return
         other = self._run(rows=True, settings={"TimeZone": _ANOTHER_TIME_ZONE})
         for number, (here, there) in enumerate(zip(full.measures, other.measures, strict=False), 1):
             tables = [str(each) for each in there.rewritten if each not in here.rewritten]
@@ -173,15 +173,11 @@ class _Measuring:
                 yield f"{each}; what fails on its rows is not seen"
 
 
-_ZONED: Final = frozenset({"timestamptz", "timetz", "zone"})
-
-
-def _ended(outcome: Outcome, *, rows_only: bool) -> list[Measure]:
+def _ended(outcome: Outcome) -> list[Measure]:
     """Return the measures of an outcome, its failure on the statement that failed."""
     if outcome.failed is None:
         return list(outcome.measures)
-    failed = replace(outcome.failed, rows_only=rows_only)
     if outcome.at_end:
         *most, last = outcome.measures
-        return [*most, replace(last, failed=failed)]
-    return [*outcome.measures, Measure(failed=failed)]
+        return [*most, replace(last, failed=outcome.failed)]
+    return [*outcome.measures, Measure(failed=outcome.failed)]

@@ -262,6 +262,27 @@ def test_the_validation_of_a_foreign_key_is_a_scan_of_both(shadow: Shadow, tmp_p
     assert {each.why for each in found.scans} == {words}
 
 
+def test_a_foreign_key_of_the_same_name_elsewhere_is_not_validated(
+    shadow: Shadow, tmp_path: Path
+) -> None:
+    """The server's words name the constraint alone."""
+    setup = [T]
+    for name in ("c", "d"):
+        setup += [f"CREATE TABLE {name} (id integer PRIMARY KEY, t_id integer)"]
+        setup += [f"ALTER TABLE {name} ADD CONSTRAINT fk FOREIGN KEY (t_id) REFERENCES t NOT VALID"]
+    up = ["ALTER TABLE c VALIDATE CONSTRAINT fk", "ALTER TABLE d VALIDATE CONSTRAINT fk"]
+    found = measured(shadow, tmp_path, setup, up)
+    assert scans(shipped(found, 1)) == scans(alone(found, 1)) == {"c": 1, "t": 1}
+    assert scans(shipped(found, 2)) == scans(alone(found, 2)) == {"d": 1, "t": 1}
+
+
+def test_a_version_cannot_silence_the_server(shadow: Shadow, tmp_path: Path) -> None:
+    """Files that pg_dump wrote begin with such a line."""
+    up = ["SET client_min_messages = warning", "ALTER TABLE t ADD CHECK (id = id)"]
+    found = measured(shadow, tmp_path, T, up)
+    assert shipped(found, 2).said == alone(found, 2).said == ('verifying table "t"',)
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
@@ -501,6 +522,15 @@ def test_a_lock_on_an_index_alone_counts_as_its_tables(shadow: Shadow, tmp_path:
     found = shipped(measured(shadow, tmp_path, setup, "ALTER INDEX i RENAME TO j"))
     assert modes(found.locks) == {"t": "SHARE UPDATE EXCLUSIVE"}
     assert not found.locks[0].proven
+
+
+def test_a_lock_that_keeps_planners_from_an_index_is_tried(shadow: Shadow, tmp_path: Path) -> None:
+    """Its table is not locked at all, and nobody can plan a query of it."""
+    setup = [T, "CREATE INDEX i ON t (a)"]
+    up = "ALTER INDEX i SET TABLESPACE pg_default"
+    (lock,) = shipped(measured(shadow, tmp_path, setup, up)).locks
+    assert (str(lock.table), lock.mode, lock.proven) == ("public.t", "ACCESS EXCLUSIVE", True)
+    assert lock.blocks == (Access.READS, Access.WRITES, Access.DDL)
 
 
 def test_a_columns_sequence_is_its_tables(shadow: Shadow, tmp_path: Path) -> None:

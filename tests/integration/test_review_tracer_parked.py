@@ -133,7 +133,7 @@ def test_vacuum_waits_for_nobody_who_works(shadow: Shadow, tmp_path: Path) -> No
 
 
 def test_vacuum_full_keeps_everybody_waiting(shadow: Shadow, tmp_path: Path) -> None:
-    """From when it waits itself on: whoever comes later stands behind it; we ask for no lock."""
+    """From when it waits itself on: whoever comes later stands behind it."""
     setup = [*INDEXED, "ALTER TABLE t ADD COLUMN e integer DEFAULT 3 CHECK (e > 1)"]
     found = parked(shadow, tmp_path, setup, '[Vacuum("t", full=True)]')
     assert locks(found) == [("public.t", "ACCESS EXCLUSIVE", (READS, WRITES, DDL), True)]

@@ -69,6 +69,7 @@ class _Alone:
         self._stack = ExitStack()
         self._place: Place | None = None
         self._session: psycopg.Connection[Any] | None = None
+        self._watch: StatementWatch | None = None
 
     def __enter__(self) -> _Alone:
         self._start()
@@ -108,14 +109,16 @@ class _Alone:
     def _tried(self, carried: Sequence[str], sql: str) -> Measure | Failed:
         assert self._place is not None  # noqa: S101 - it was started
         assert self._session is not None  # noqa: S101
+        if self._watch is None:
+            self._watch = StatementWatch(self._place.observer, self._session)
+        self._watch.renew()
         try:
             with self._transaction():
                 for each in carried:
                     self._execute(each)
-                watch = StatementWatch(self._place.observer, self._session)
-                watch.begin()
+                self._watch.begin()
                 self._execute(sql)
-                found = watch.end(sql)
+                found = self._watch.end(sql)
         except psycopg.Error as error:
             if self._session.closed:
                 raise
@@ -149,9 +152,10 @@ class _Alone:
 
     def _start(self) -> None:
         self._stack.close()
-        self._place = self._stack.enter_context(self._stage.copy(rows=self._rows))
+        self._place = self._stack.enter_context(self._stage.copy(rows=self._rows, last=True))
         self._session = self._stack.enter_context(connected(self._place.address))
         self._place.observer.prepare(self._session)
+        self._watch = None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -221,11 +221,14 @@ class _Told:
 
     def _validated(self, text: str) -> list[int]:
         """Return the tables that a foreign key's validation reads: it joins one with the other."""
-        parts = self._seen.after.parts
+        before = self._seen.before.parts
         keys = [
             each
-            for each in parts.values()
-            if each.refers is not None and text == told.VALIDATING.format(each.name.name)
+            for key, each in self._seen.after.parts.items()
+            if each.refers is not None
+            and text == told.VALIDATING.format(each.name.name)
+            # Other tables may have one of that name.
+            and before.get(key) != each
         ]
         found = [oid for key in keys for oid in (key.of, key.refers)]
         return list(

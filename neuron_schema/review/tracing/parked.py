@@ -64,7 +64,7 @@ def run_parked(stage: Stage, *, rows: bool) -> tuple[Outcome, tuple[str, ...]]:
     ladder = (_WRITERS,) if fills else (_TRAFFIC, _UPKEEP, _WRITERS)
     first: _Parking | None = None
     for modes in ladder:
-        with stage.copy(rows=rows) as place:
+        with stage.copy(rows=rows, last=True) as place:
             parking = _Parking(stage, place, modes)
             parking.run()
         first = first or parking

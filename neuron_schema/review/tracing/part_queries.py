@@ -5,11 +5,15 @@ Left out are an extension's own, and what a partition has because its parent has
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog import Kind
 from neuron_schema.catalog.queries import FIRST_USER_OID
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ONLY: Final = "/* only some relations */"
 _NO_OID: Final = "NULL::pg_catalog.int8"
 
 
@@ -51,7 +55,7 @@ def _of_relation(
         f"'{kind}'",
         f"x.{name}",
         joins=f"JOIN pg_catalog.pg_class c ON c.oid = x.{relation} AND c.relpersistence <> 't' "
-        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace",
+        f"{_ONLY} JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace",
         condition=condition,
         parent="c.relname::pg_catalog.text",
         of="c.oid::pg_catalog.int8",
@@ -76,19 +80,20 @@ _COLUMNS: Final = f"""SELECT 'pg_attribute', c.oid::pg_catalog.int8, a.attnum::p
   '{Kind.COLUMN}', a.attname::pg_catalog.text, n.nspname::pg_catalog.text,
   c.relname::pg_catalog.text, NULL, c.oid::pg_catalog.int8, {_NO_OID},
   pg_catalog.concat_ws(' ', a.atttypid, a.atttypmod, a.attcollation, a.attnotnull, a.attidentity,
-    a.attgenerated, pg_catalog.pg_get_expr(f.adbin, f.adrelid), v.convalidated)
+    a.attgenerated, pg_catalog.md5(f.adbin::pg_catalog.text), v.convalidated)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 LEFT JOIN pg_catalog.pg_constraint v ON v.conrelid = a.attrelid AND v.contype = 'n'
   AND v.conkey[1] = a.attnum
-WHERE c.oid >= {FIRST_USER_OID} AND c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'"""
+WHERE c.oid >= {FIRST_USER_OID} AND c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
+  {_ONLY}"""
 
 _COMPOSITE: Final = (
     "EXISTS (SELECT FROM pg_catalog.pg_class t WHERE t.oid = x.typrelid AND t.relkind = 'c')"
 )
 
-PARTS: Final = "\nUNION ALL ".join(
+_OF_RELATIONS: Final = "\nUNION ALL ".join(
     (
         _COLUMNS,
         _of_relation(
@@ -109,6 +114,11 @@ PARTS: Final = "\nUNION ALL ".join(
         ),
         _of_relation("pg_policy", Kind.POLICY, "polname", "polrelid", "true"),
         _of_relation("pg_rewrite", Kind.RULE, "rulename", "ev_class", "x.rulename <> '_RETURN'"),
+    )
+)
+
+OTHER_PARTS: Final = "\nUNION ALL ".join(
+    (
         _in_schema(
             "pg_type",
             f"CASE x.typtype WHEN 'e' THEN '{Kind.ENUM}' WHEN 'd' THEN '{Kind.DOMAIN}' "
@@ -138,3 +148,15 @@ PARTS: Final = "\nUNION ALL ".join(
 )
 """Columns: catalog, OID, column number, kind, name, schema, parent, arguments, the OIDs of the
 relation that it belongs to and of the table that it refers to, what may be altered about it."""
+
+
+def parts_of_relations(only: Iterable[int] | None = None) -> str:
+    """Return a query for what belongs to relations, with the same columns.
+
+    Args:
+        only: The OIDs of those wanted; None for all.
+    """
+    if only is None:
+        return _OF_RELATIONS
+    oids = ", ".join(str(int(oid)) for oid in only) or "0"
+    return _OF_RELATIONS.replace(_ONLY, f"AND c.oid IN ({oids})")

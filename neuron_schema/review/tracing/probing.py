@@ -53,23 +53,22 @@ def _probe(connection: psycopg.Connection[Any], relation: Relation | None, held:
     # LOCK takes tables only; of a view it locks what is under it.
     if relation is None or relation.kind not in ("r", "p"):
         return by_the_manual
-    name = f"{identifier(relation.schema)}.{identifier(relation.name)}"
-    blocked = []
-    for access, mode in PROBES:
-        refused = _is_refused(connection, f"LOCK TABLE ONLY {name} IN {mode} MODE NOWAIT")
-        if refused is False and held.index and access is Access.READS:
-            # Whoever plans a query locks the table's indexes, all of them.
-            refused = _is_refused(connection, f"{_PLANNING} {name}")
-        if refused is None:
-            return by_the_manual
-        if refused:
-            blocked.append(access)
-    if Access.READS in blocked and Access.WRITES not in blocked:
-        # Nor can anything be written that has to be planned.
-        blocked.insert(1, Access.WRITES)
     if held.inside and not held.index:
         return by_the_manual
-    return Blocked(tuple(blocked), proven=True)
+    name = f"{identifier(relation.schema)}.{identifier(relation.name)}"
+    refused = {
+        access: _is_refused(connection, f"LOCK TABLE ONLY {name} IN {mode} MODE NOWAIT")
+        for access, mode in PROBES
+    }
+    if held.index and not refused[Access.READS]:
+        # Whoever plans a query locks the table's indexes, all of them, and so does VACUUM.
+        planned = _is_refused(connection, f"{_PLANNING} {name}")
+        refused = {
+            access: known if planned is False else planned for access, known in refused.items()
+        }
+    if None in refused.values():
+        return by_the_manual
+    return Blocked(tuple(access for access, known in refused.items() if known), proven=True)
 
 
 def _is_refused(connection: psycopg.Connection[Any], sql: str) -> bool | None:

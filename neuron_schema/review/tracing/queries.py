@@ -7,12 +7,12 @@ https://www.postgresql.org/docs/current/monitoring-stats.html
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from neuron_schema.catalog import Kind, ObjectName
 from neuron_schema.catalog.queries import FIRST_USER_OID
 from neuron_schema.review.locks import LockMode, mode_of
-from neuron_schema.review.tracing.part_queries import PARTS
+from neuron_schema.review.tracing.part_queries import OTHER_PARTS, parts_of_relations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from neuron_schema.history import Fetch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
+class Relation(NamedTuple):
     """A relation as one session sees it, and what its transaction did to it so far.
 
     Attributes:
@@ -77,38 +76,56 @@ class Catalog:
 def read_catalog(fetch: Fetch, *, flushed: bool = False) -> Catalog:
     """Read what there is, as a session sees it.
 
-    Expressions are printed, for which a table is locked for a moment: not to be asked of another
-    session than the one that works on the tables, unless that is done.
-
     Args:
         fetch: Runs SQL on the session.
         flushed: Count what ended sessions did, rather than this one's transaction.
     """
     relations = read_relations(fetch, flushed=flushed)
-    parts = {
+    return Catalog(relations, _parts(fetch, parts_of_relations()) | _parts(fetch, OTHER_PARTS))
+
+
+def read_changed(fetch: Fetch, known: Catalog, locked: Iterable[int]) -> Catalog:
+    """Read what there is now, at less cost.
+
+    Nothing changes what belongs to a relation without a lock on it, but for its schema's name.
+
+    Args:
+        fetch: Runs SQL on the session.
+        known: What there was.
+        locked: The relations that the session has locked since.
+    """
+    others = _parts(fetch, OTHER_PARTS)
+    if _schemas(others) != _schemas(known.parts):
+        return read_catalog(fetch)
+    relations, changed = read_relations(fetch), frozenset(locked)
+    kept = {
+        key: part
+        for key, part in known.parts.items()
+        if part.of is not None and part.of not in changed
+    }
+    return Catalog(relations, kept | _parts(fetch, parts_of_relations(changed)) | others)
+
+
+def _schemas(parts: Mapping[tuple[str, int, int], Part]) -> set[tuple[int, str]]:
+    return {(key[1], part.name.name) for key, part in parts.items() if key[0] == "pg_namespace"}
+
+
+def _parts(fetch: Fetch, sql: str) -> dict[tuple[str, int, int], Part]:
+    return {
         (catalog, oid, number): Part(
             ObjectName(
                 kind=Kind(kind), name=name, schema=schema, parent=parent, arguments=arguments
             ),
             *rest,
         )
-        for catalog, oid, number, kind, name, schema, parent, arguments, *rest in fetch(PARTS)
+        for catalog, oid, number, kind, name, schema, parent, arguments, *rest in fetch(sql)
     }
-    return Catalog(relations, parts)
 
 
 def read_relations(fetch: Fetch, *, flushed: bool = False) -> dict[int, Relation]:
     """Read which relations there are, without a lock on any of them."""
     rows = fetch(_RELATIONS.replace("_xact", "") if flushed else _RELATIONS)
-    return {row[0]: _relation(row) for row in rows}
-
-
-def _relation(row: tuple[object, ...]) -> Relation:
-    names = (
-        "oid", "schema", "name", "kind", "parent", "filenode",
-        "method", "scans", "inserted", "updated", "deleted",
-    )  # fmt: skip
-    return Relation(**dict(zip(names, row, strict=True)))  # type: ignore[arg-type]
+    return {row[0]: Relation(*row) for row in rows}
 
 
 def own_tables(fetch: Fetch, condition: str) -> frozenset[int]:

@@ -38,58 +38,80 @@ class Place:
     look: Look
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """Where one version is measured.
 
-    Attributes:
-        empty: The database before it, without rows but the versions' own.
-        filled: The same with hostile rows.
-        unseeded: The tables that stayed empty.
+    Args:
+        workshop: Where and how.
+        base: The database before the version, without rows but the versions' own, to which nobody
+            is connected; left as it is.
+        migration: The version.
     """
 
-    workshop: Workshop
-    migration: Migration
-    empty: Address
-    filled: Address
-    unseeded: tuple[Unseeded, ...]
+    def __init__(self, workshop: Workshop, base: Address, migration: Migration) -> None:
+        self.workshop = workshop
+        self.migration = migration
+        self._base = base
+        self._filled: Address | None = None
+        self.unseeded: tuple[Unseeded, ...] = ()
+        self.counts = True
+        """Whether the server counts scans and rows, which a superuser decides."""
+
+    def __enter__(self) -> Stage:
+        self._fill()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._filled is not None:
+            self.workshop.shadow.drop(self._filled)
 
     @contextmanager
     def copy(
-        self, *, rows: bool = True, settings: Mapping[str, str] | None = None
+        self, *, rows: bool = True, last: bool = False, settings: Mapping[str, str] | None = None
     ) -> Iterator[Place]:
         """Yield a copy for the length of the block.
 
         Args:
             rows: With hostile rows.
+            last: Most likely no other one with rows is wanted after it; it costs less then.
             settings: What the sessions that are watched are set to beside the usual.
         """
-        template = self.filled if rows else self.empty
         with (
             self.workshop.roles_put_back([self.migration]),
-            self.workshop.shadow.database(template) as address,
+            self._database(rows=rows, last=last) as address,
             self.workshop.open(address) as ground,
         ):
             look = look_through(ground.engine, self.workshop.history)
             observer = Observer(ground.connection, look.table, settings)
             yield Place(address=address, ground=ground, observer=observer, look=look)
 
+    @contextmanager
+    def _database(self, *, rows: bool, last: bool) -> Iterator[Address]:
+        if not rows:
+            with self.workshop.shadow.database(self._base) as address:
+                yield address
+            return
+        filled = self._filled or self._fill()
+        if not last:
+            with self.workshop.shadow.database(filled) as address:
+                yield address
+            return
+        try:
+            yield filled
+        finally:
+            self._filled = None
+            self.workshop.shadow.drop(filled)
 
-@contextmanager
-def staged(workshop: Workshop, base: Address, migration: Migration) -> Iterator[Stage]:
-    """Yield the stage for a version, for the length of the block.
-
-    Args:
-        base: A database that stands before the version, to which nobody is connected.
-    """
-    with workshop.shadow.database(base) as filled:
-        with workshop.open(filled) as ground:
+    def _fill(self) -> Address:
+        """Make the database that copies with rows are made of."""
+        self._filled = self.workshop.shadow.create(self._base)
+        with self.workshop.open(self._filled) as ground:
             schema = ground.snapshot()
-            unseeded = seed(ground.connection, schema)
+            self.unseeded = seed(ground.connection, schema)
             names = [qualified(each) for each in schema.tables if each.partition_key is None]
             if names:
                 # The versions of rows that seeding left behind would be read as rows are.
                 ground.connection.execute(f"VACUUM {', '.join(names)}".encode())
-        yield Stage(
-            workshop=workshop, migration=migration, empty=base, filled=filled, unseeded=unseeded
-        )
+            counts = ground.connection.execute("SHOW track_counts").fetchone()
+            self.counts = counts == ("on",)
+        return self._filled

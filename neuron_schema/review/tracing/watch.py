@@ -15,6 +15,7 @@ from neuron_schema.review.tracing.queries import (
     is_empty,
     own_tables,
     read_catalog,
+    read_changed,
     read_locks,
     read_relations,
     read_wal,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from neuron_schema.history import Fetch, HistoryTable
+    from neuron_schema.review.locks import LockMode
     from neuron_schema.review.measures import Measure
     from neuron_schema.review.tracing.existing import Held
     from neuron_schema.review.tracing.probing import Blocked
@@ -86,11 +88,6 @@ class Observer:
         self.existing = Existing(read_catalog(self.fetch), self._own(history))
         self._settings = {**_SESSION, **(settings or {})}
 
-    @property
-    def counts(self) -> bool:
-        """Whether the server counts scans and rows: only a superuser may turn that off, or on."""
-        return bool(self.fetch("SHOW track_counts")[0][0] == "on")
-
     def fetch(self, sql: str) -> list[Any]:
         """Run SQL and return its rows."""
         return self.connection.execute(sql.encode()).fetchall()
@@ -105,9 +102,9 @@ class Observer:
         raw.execute(f"SELECT {calls}".encode())
         self.pids.add(raw.info.backend_pid)
 
-    def locks(self, *pids: int) -> dict[int, Held]:
-        """Return the locks of sessions on the tables that were there before the version."""
-        return self.existing.folded(read_locks(self.fetch, pids or self.pids))
+    def locks(self) -> dict[int, Held]:
+        """Return the locks of all sessions on the tables that were there before the version."""
+        return self.existing.folded(read_locks(self.fetch, self.pids))
 
     def _own(self, history: HistoryTable) -> frozenset[int]:
         condition = f"c.relname IN ({literal(history.name)}, {literal(history.log_name)})"
@@ -129,10 +126,21 @@ class StatementWatch:
         self._session = session
         with _watching():
             self._committed = read_relations(observer.fetch)
+        self._begun = False
         self._before: Catalog | None = None
         self._held: dict[int, Held] = {}
         self._blocked: dict[int, Blocked] = {}
         self._wal = 0
+
+    def renew(self) -> None:
+        """Look at another transaction from now on: the last one was committed, or rolled back.
+
+        Raises:
+            Unwatched: that was not possible.
+        """
+        with _watching():
+            self._committed = read_relations(self._observer.fetch)
+        self._begun = False
 
     def begin(self) -> None:
         """Look before a statement.
@@ -154,10 +162,16 @@ class StatementWatch:
 
     def _begin(self) -> None:
         observer = self._observer
-        if self._before is None:
-            self._before = read_catalog(self._fetch)
-            self._held = observer.locks(self._session.info.backend_pid)
+        if not self._begun:
+            self._begun = True
+            known = self._before
+            self._before = (
+                read_catalog(self._fetch) if known is None else read_changed(self._fetch, known, ())
+            )
+            self._held = observer.existing.folded(self._locks())
             self._blocked = probe(observer.connection, self._committed, self._held)
+        # The version may have bid the server be silent.
+        self._fetch("SELECT pg_catalog.set_config('client_min_messages', 'debug1', false)")
         observer.heard.take()
         self._wal = read_wal(observer.fetch)
 
@@ -166,9 +180,10 @@ class StatementWatch:
         observer = self._observer
         wal = read_wal(observer.fetch)
         texts = observer.heard.take()
-        locks = observer.locks(self._session.info.backend_pid)
+        locked = self._locks()
+        locks = observer.existing.folded(locked)
         blocked = probe(observer.connection, self._committed, locks)
-        after = read_catalog(self._fetch)
+        after = read_changed(self._fetch, self._before, locked)
         seen = Seen(
             sql=sql,
             before=self._before,
@@ -183,6 +198,9 @@ class StatementWatch:
         )
         self._before, self._held, self._blocked = after, locks, blocked
         return measure_of(seen, observer.existing)
+
+    def _locks(self) -> dict[int, LockMode]:
+        return read_locks(self._observer.fetch, [self._session.info.backend_pid])
 
     def _fetch(self, sql: str) -> list[Any]:
         return self._session.execute(sql.encode()).fetchall()
