@@ -209,3 +209,189 @@ def test_a_virtual_column_is_harmless(bench: Bench) -> None:
         assert {each.hazard for each in found} == {"brief-exclusive-lock", "irreversible"}
     else:
         assert "statement-fails" in {each.hazard for each in found}
+
+
+PARTITIONED = source(
+    "Readings by year",
+    """
+up = [
+    Sql("CREATE TABLE r (id bigint, year int NOT NULL, note text) PARTITION BY RANGE (year)"),
+    Sql("CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (2000) TO (2010) PARTITION BY LIST (id)"),
+    Sql("CREATE TABLE r1a PARTITION OF r1 DEFAULT"),
+    Sql("CREATE TABLE r2 PARTITION OF r FOR VALUES FROM (2010) TO (2020)"),
+    Sql("CREATE TABLE r3 PARTITION OF r DEFAULT"),
+]
+down = [Sql("DROP TABLE r")]
+""",
+)
+OF_PARTITIONS = {
+    "ALTER TABLE r ADD COLUMN n int": [("brief-exclusive-lock", "public.r")],
+    "ALTER TABLE r ADD COLUMN t uuid DEFAULT gen_random_uuid()": [
+        ("add-column-volatile-default", "public.r.t")
+    ],
+    "ALTER TABLE r ADD CONSTRAINT five CHECK (id IS NULL OR id <> 5)": [
+        ("add-check-valid", "public.r.five")
+    ],
+    "CREATE INDEX r_id ON r (id)": [("create-index-blocking", "public.r.r_id")],
+    "ALTER TABLE r ALTER COLUMN id TYPE numeric": [],
+    "ALTER TABLE r ALTER COLUMN note TYPE varchar(10)": [("alter-type-rewrite", "public.r.note")],
+    "ALTER TABLE r ADD CONSTRAINT key UNIQUE (year, note, id)": [
+        ("add-unique-blocking", "public.r.key")
+    ],
+    "UPDATE r SET note = 'x'": [("bulk-dml", "public.r")],
+    "TRUNCATE r": [("truncate", "public.r")],
+    "ALTER TABLE r2 ADD CONSTRAINT five CHECK (id IS NULL OR id <> 5)": [
+        ("add-check-valid", "public.r2.five")
+    ],
+    "CREATE TABLE r4 PARTITION OF r FOR VALUES FROM (2020) TO (2030)": [
+        ("partition-attach-scan", "public.r")
+    ],
+    "ALTER TABLE r DETACH PARTITION r2": [("partition-detach-blocking", "public.r2")],
+    "ALTER TABLE r DROP COLUMN note": [("drop-column", "public.r.note")],
+    "ALTER TABLE r RENAME COLUMN note TO memo": [("rename-column", "public.r.note")],
+    "ALTER TABLE r ADD COLUMN y int; CREATE INDEX r_y ON r (y)": [
+        ("create-index-blocking", "public.r.r_y")
+    ],
+}
+
+
+@pytest.mark.parametrize("sql", OF_PARTITIONS)
+def test_what_is_done_to_a_partitioned_table_is_told_of_it_once(bench: Bench, sql: str) -> None:
+    """However many partitions, and partitions of partitions, PostgreSQL does it to."""
+    module = source("A change", f"up = [Sql({sql!r})]\ndown = irreversible('a test')")
+    found = bench.findings(example(module, base=PARTITIONED))
+    told_of = [(each.hazard, str(each.object)) for each in found if each.hazard != "irreversible"]
+    expected = OF_PARTITIONS[sql] or [("statement-fails", "None")]
+    assert told_of == expected, told(found)
+
+
+def test_what_a_child_by_inherits_goes_through_is_told_of_its_parent(bench: Bench) -> None:
+    """Its columns are the parent's."""
+    base = source(
+        "Things and tools",
+        'up = [Sql("CREATE TABLE things (id bigint)"), '
+        'Sql("CREATE TABLE tools (handle text) INHERITS (things)")]\n'
+        'down = [Sql("DROP TABLE tools"), Sql("DROP TABLE things")]',
+    )
+    module = source(
+        "Tokens",
+        "up = [Sql('ALTER TABLE things ADD COLUMN t uuid DEFAULT gen_random_uuid()')]\n"
+        "down = [Sql('ALTER TABLE things DROP COLUMN t')]",
+    )
+    found = bench.findings(example(module, base=base))
+    assert [(each.hazard, str(each.object or "")) for each in found] == [
+        ("add-column-volatile-default", "public.things.t"),
+        ("down-loses-data", ""),
+    ], told(found)
+
+
+INSIDE = {
+    "ALTER TABLE items ADD COLUMN t uuid DEFAULT gen_random_uuid()": "add-column-volatile-default",
+    "CREATE INDEX i ON items (name)": "create-index-blocking",
+    "ALTER TABLE items ALTER COLUMN stock TYPE bigint": "alter-type-rewrite",
+    "DROP TABLE shops": "drop-table",
+    "UPDATE items SET name = upper(name)": "bulk-dml",
+    "TRUNCATE items": "truncate",
+}
+
+
+@pytest.mark.parametrize("sql", INSIDE)
+def test_what_is_done_inside_of_a_block_is_found_by_its_name(bench: Bench, sql: str) -> None:
+    """A tool that reads the text sees a string there."""
+    # Put together only when it runs.
+    text = sql.replace(" ", "' || ' ")
+    block = f"DO $x$ BEGIN EXECUTE '{text}'; END $x$"
+    module = source("A change", f"up = [Sql({block!r})]\ndown = irreversible('a test')")
+    found = bench.findings(example(module))
+    assert INSIDE[sql] in {each.hazard for each in found}, told(found)
+    assert "opaque-ddl" not in {each.hazard for each in found}, told(found)
+
+
+def test_two_hazards_of_one_table_are_told_of_with_their_own_statements(bench: Bench) -> None:
+    """Each column with the statement that touches it, though both write the table anew."""
+    module = source(
+        "Two",
+        """
+items = Table(
+    "items",
+    MetaData(),
+    Column("number", BigInteger, Identity()),
+    Column("token", UUID, server_default=func.gen_random_uuid()),
+    Column("stock", Integer),
+)
+
+up = [
+    AddColumn(items.c.number),
+    AddColumn(items.c.token),
+    AlterColumn(items.c.stock, type_=BigInteger()),
+]
+down = [DropColumn(items.c.number), DropColumn(items.c.token),
+        AlterColumn(items.c.stock, type_=Integer())]
+""",
+    )
+    found = [each for each in bench.findings(example(module)) if each.severity == "blocking"]
+    assert [(each.statement, each.hazard, str(each.object)) for each in found] == [
+        (1, "add-column-serial", "public.items.number"),
+        (2, "add-column-volatile-default", "public.items.token"),
+        (3, "alter-type-rewrite", "public.items.stock"),
+    ], told(found)
+
+
+def test_what_is_dropped_and_made_anew_loses_its_values(bench: Bench) -> None:
+    """It is not taken for a rename, though the catalog looks like one."""
+    module = source(
+        "Anew",
+        'up = [Sql("ALTER TABLE items DROP COLUMN created_at"), '
+        'Sql("ALTER TABLE items ADD COLUMN made_at timestamptz DEFAULT now()")]\n'
+        'down = irreversible("a test")',
+    )
+    hazards = {each.hazard for each in bench.findings(example(module))}
+    assert "drop-column" in hazards
+    assert "rename-column" not in hazards
+
+
+def test_names_that_have_to_be_quoted_are_told_as_sql_spells_them(bench: Bench) -> None:
+    """In sentences and in reasons, the server's own words with them."""
+    base = source(
+        "Odd names",
+        """up = [Sql('CREATE SCHEMA "S.x"; CREATE TABLE "S.x"."a ""b" ("c d" text)')]
+down = [Sql('DROP SCHEMA "S.x" CASCADE')]""",
+    )
+    module = source(
+        "An index",
+        """up = [Sql('CREATE INDEX "i j" ON "S.x"."a ""b" ("c d")')]
+down = [Sql('DROP INDEX "S.x"."i j"')]""",
+    )
+    (found,) = bench.findings(example(module, base=base))
+    assert found.sentence == (
+        'Writes of "S.x"."a ""b" stop while the index "S.x"."i j" is built over all its rows'
+    )
+    assert any("the server said: building index" in each for each in found.reasons)
+
+
+def test_an_index_for_a_foreign_key_may_come_with_the_next_version(bench: Bench) -> None:
+    """As it must, where it is built CONCURRENTLY."""
+    adds = source(
+        "Items have makers",
+        """
+metadata = MetaData()
+shops = Table("shops", metadata, Column("id", BigInteger, primary_key=True))
+items = Table("items", metadata, Column("maker_id", BigInteger, ForeignKey(shops.c.id)))
+
+up = [AddColumn(items.c.maker_id)]
+down = [DropColumn(items.c.maker_id)]
+""",
+    )
+    index = source(
+        "Find items by maker",
+        """
+items = Table("items", MetaData(), Column("maker_id", BigInteger))
+index = Index("idx_items_maker", items.c.maker_id, postgresql_concurrently=True)
+
+up = [CreateIndex(index)]
+down = [DropIndex(index)]
+""",
+    )
+    alone = {each.hazard for each in bench.findings(example(adds))}
+    both = {each.hazard for each in bench.findings(example(adds, index))}
+    assert alone - both == {"fk-unindexed"}

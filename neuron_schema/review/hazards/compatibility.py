@@ -188,7 +188,7 @@ def _of_view(case: Case, name: ObjectName) -> bool:
 
 def _cascaded(case: Case) -> Iterator[Finding]:
     for each in ran(case):
-        gone = each.measure.cascaded
+        gone = [name for name in each.measure.cascaded if not _is_inherited(case, name)]
         if not gone:
             continue
         told = listed(f"the {name.kind} {named(name)}" for name in gone)
@@ -201,6 +201,13 @@ def _cascaded(case: Case) -> Iterator[Finding]:
             statement=each.number,
             reasons=("they are not there after it, and were before",),
         )
+
+
+def _is_inherited(case: Case, name: ObjectName) -> bool:
+    """Whether a column is a partition's, or another child's, that its parent declares."""
+    relation = case.before.relation(name.schema or "", name.parent or "")
+    columns = relation.columns if relation is not None and name.kind is Kind.COLUMN else ()
+    return any(column.name == name.name and not column.is_local for column in columns)
 
 
 _NOTE: Final = 'items = Table("items", MetaData(), Column("sku", String(50)))'

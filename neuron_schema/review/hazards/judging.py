@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from neuron_schema.review.hazards.acceptance import acceptances, accepted
 from neuron_schema.review.hazards.facts import same_table
+from neuron_schema.review.hazards.folding import folded
 from neuron_schema.review.hazards.registry import HAZARDS
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def judge(case: Case) -> tuple[Finding, ...]:
     What a more special hazard of the same table says already is left out. The order is the same
     for the same case: severity, statement, the order of the registry, the object's name.
     """
+    case = folded(case)
     found = [each for hazard in HAZARDS.values() for each in hazard.check(case)]
     told = [each for each in found if not _is_covered(each, found)]
     wrong = acceptances(case, {each.hazard for each in told}, HAZARDS)

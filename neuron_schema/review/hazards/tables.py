@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog.changes import Action
-from neuron_schema.catalog.model import Kind, Relation
+from neuron_schema.catalog.model import Kind, Relation, spelled
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.columns import GENERAL, rewrites, scans
 from neuron_schema.review.hazards.facts import (
     column_changes,
     differs,
     lock_on,
+    place,
     ran,
     relation_after,
     same_table,
@@ -96,26 +97,34 @@ def _attached(case: Case) -> Iterator[Finding]:
         for change in case.changes
     )
     for each, table in scans(case):
-        relation = relation_after(case, table)
-        is_default = relation is not None and relation.partition_bound == "DEFAULT"
         attached = any(same_table(table, other) for other in became)
-        if not attached and not (is_default and (became or new)):
+        if not attached and not (_has_default(case, table) and (became or new)):
             continue
-        question = (
-            "that they are within the bounds"
+        read = (
+            "all its rows are read to verify that they are within the bounds"
             if attached
-            else "that none of them belongs into the new partition"
+            else "all rows of the default partition are read to verify that none of them belongs "
+            "into the new one"
         )
         yield finding(
             case,
             "partition-attach-scan",
             Severity.BLOCKING,
             table,
-            f"{stop_of(case, each, table)} while all its rows are read to verify {question}"
-            f"{why(case, each, table)}",
+            f"{stop_of(case, each, table)} while {read}{why(case, each, table)}",
             statement=each.number,
             reasons=reasons(case, each, table),
         )
+
+
+def _has_default(case: Case, table: ObjectName) -> bool:
+    """Whether a table is a default partition, or is one's parent."""
+    defaults = [each for each in case.after.tables if each.partition_bound == "DEFAULT"]
+    schema, name = place(table)
+    text = f"{spelled(schema or '')}.{spelled(name)}"
+    return any((each.schema, each.name) == (schema, name) for each in defaults) or any(
+        text in each.inherits for each in defaults
+    )
 
 
 def _detached(case: Case) -> Iterator[Finding]:

@@ -6,11 +6,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog.changes import Action
-from neuron_schema.catalog.model import Constraint, Kind, ObjectName
+from neuron_schema.catalog.model import Constraint, Kind, ObjectName, Relation, spelled
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.columns import scans
 from neuron_schema.review.hazards.facts import (
     Place,
+    differs,
     held_since,
     lock_on,
     own_lock,
@@ -196,7 +197,7 @@ def _collateral(case: Case) -> Iterator[Finding]:
     known = {place(name) for each in ran(case) for name in each.measure.cascaded}
     for each in ran(case):
         for lock in each.measure.locks:
-            if not stops(lock) or place(lock.table) in known:
+            if not stops(lock) or place(lock.table) in known or lock.table.kind is Kind.SEQUENCE:
                 continue
             because = _pointed_at(case, lock.table)
             if lock.named and because is None:
@@ -240,7 +241,7 @@ def _brief(case: Case) -> Iterator[Finding]:
         for lock in each.measure.locks:
             if lock.mode is not LockMode.ACCESS_EXCLUSIVE or place(lock.table) in known:
                 continue
-            if lock.table.kind is Kind.SEQUENCE:
+            if lock.table.kind is Kind.SEQUENCE or _gives_up_a_partition(case, lock.table):
                 continue
             known.add(place(lock.table))
             strong = [
@@ -258,6 +259,19 @@ def _brief(case: Case) -> Iterator[Finding]:
                 statement=each.number,
                 reasons=reasons(case, each, lock.table),
             )
+
+
+def _gives_up_a_partition(case: Case, table: ObjectName) -> bool:
+    """Whether a partition of a table is detached, of which there is a finding of its own."""
+    schema, name = place(table)
+    text = f"{spelled(schema or '')}.{spelled(name)}"
+    return any(
+        isinstance(change.before, Relation)
+        and isinstance(change.after, Relation)
+        and text in change.before.inherits
+        and differs(change, "partition_bound")
+        for change in case.changes
+    )
 
 
 _TITLE: Final = """
