@@ -75,7 +75,7 @@ def verbatim(sql: str) -> Piece:
     tidy = inspect.cleandoc(sql)
     text = string(tidy if canonical(tidy) == canonical(sql) else sql)
     if len(text) + 10 > WIDTH and "\n" not in text:
-        return Piece(text=f"Sql(\n        {text}\n    )", imports=_SQL_IMPORT, sql=(sql,))
+        return Piece(text=f"Sql(\n        {text},\n    )", imports=_SQL_IMPORT, sql=(sql,))
     return Piece(text=f"Sql({text})", imports=_SQL_IMPORT, sql=(sql,))
 
 

@@ -1,0 +1,1 @@
+"""What statements do, measured, and what two tools say of them."""
