@@ -125,11 +125,16 @@ def _columns(table: Relation, columns: Iterable[Column]) -> Iterator[str]:
         yield " ".join(parts)
 
 
+def short_type(kind: str) -> str:
+    """Return a type by PostgreSQL's shorter names: ``timestamptz``, ``varchar(40)``."""
+    for long, short in _SHORT:
+        kind = long.sub(short, kind)
+    return kind
+
+
 def _type_word(kind: str) -> str:
     """Return a type as one word that Mermaid takes for one."""
-    text = kind.replace('"', "")
-    for long, short in _SHORT:
-        text = long.sub(short, text)
+    text = short_type(kind.replace('"', ""))
     base, bracket, rest = text.partition("(")
     text = base.rpartition(".")[2] + bracket + rest
     return text if _TYPE.fullmatch(text) else _word(text, "t")

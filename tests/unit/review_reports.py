@@ -419,6 +419,15 @@ def clean() -> ReviewReport:
     return replace(rich(), versions=(version,), unmeasured=(), tables=(), diagram="", stats=None)
 
 
+def with_new_table() -> ReviewReport:
+    """Return a report of one version that makes a table."""
+    edges, nodes = tables()
+    name = ObjectName(kind=Kind.TABLE, schema=edges.schema, name=edges.name)
+    change = Change(object=name, action=Action.ADDED, before=None, after=edges)
+    version = replace(clean().versions[0], changes=(change,))
+    return replace(clean(), versions=(version,), tables=(edges, nodes), diagram=drawn(edges, nodes))
+
+
 def with_text(text: str) -> ReviewReport:
     """Return a report in which a text stands wherever one from elsewhere can."""
     name = text or " "

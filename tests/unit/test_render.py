@@ -457,3 +457,58 @@ def test_sizes_are_told_as_postgresql_tells_them() -> None:
         "1 row, 15 MB",
         "1 row, 1,024 PB",
     ]
+
+
+def test_a_finding_always_has_a_line() -> None:
+    """The first where its statement's is not known; no place where its version is not there."""
+    report = reports.rich()
+    version = report.versions[0]
+    cut = replace(report, versions=(replace(version, lines=()),))
+    assert {each["location"]["lines"]["begin"] for each in json.loads(render(cut, "gitlab"))} == {1}
+    lost = replace(version, findings=(replace(version.findings[0], version="099"),))
+    found = results(replace(report, versions=(lost,)))
+    assert "locations" not in found[0]
+    assert " in 099, statement 2" in render(replace(report, versions=(lost,)), "terminal")
+
+
+def test_an_annotation_is_no_novel() -> None:
+    """A server's message may have any length."""
+    message = render(reports.with_text("word " * 10_000), "github").rpartition("::")[2]
+    assert len(message) < 5_000
+    assert message.endswith("…\n")
+
+
+def test_a_path_is_one_address() -> None:
+    """With a blank, an umlaut and a percent sign in it."""
+    version = replace(reports.rich().versions[0], path="my versions/ü%.py")
+    found = results(replace(reports.rich(), versions=(version,)))
+    place = found[0]["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert place["uri"] == "my%20versions/%C3%BC%25.py"
+
+
+def test_what_is_blocked_while_something_is_done_stands_out() -> None:
+    """A lock for an instant does not."""
+    text = render(reports.rich(), "markdown")
+    locks = [line for line in text.splitlines() if line.startswith("| `005_embedding` | ")][1:3]
+    assert "| reads, writes and schema changes |" in locks[0]
+    assert "| **reads, writes and schema changes** |" in locks[1]
+
+
+def test_a_wide_table_is_a_list_on_a_terminal() -> None:
+    """A narrow one stays a table."""
+    lines = render(reports.rich(), "terminal").splitlines()
+    assert any(
+        re.fullmatch(r"005_embedding +new +1 blocking, 1 note +1 +.*", each) for each in lines
+    )
+    start = next(n for n, each in enumerate(lines) if "005_embedding, statement 1: ALTER" in each)
+    assert lines[start + 1].split() == ["table", "public.nodes"]
+
+
+def test_extensions_that_every_database_has_are_not_told() -> None:
+    """That plpgsql is there is no news."""
+    server = replace(reports.rich().server, extensions=(("plpgsql", "1.0"), ("vector", "0.8.5")))
+    text = render(replace(reports.rich(), server=server), "terminal")
+    assert "PostgreSQL 18.4 (embedded), with vector 0.8.5, on tables" in text
+    address = replace(server, embedded=False, extensions=())
+    text = render(replace(reports.rich(), server=address), "terminal")
+    assert "PostgreSQL 18.4 (of the address that was given), on tables" in text

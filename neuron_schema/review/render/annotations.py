@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from neuron_schema.printable import safe
 from neuron_schema.review.findings import SEVERITIES, Severity
 from neuron_schema.review.render.places import line_of, path_of
 from neuron_schema.review.render.wording import clipped, counted
@@ -56,8 +57,7 @@ def _line(report: ReviewReport, finding: Finding) -> str:
 
 def _data(text: str) -> str:
     """Escape a message as GitHub's toolkit does."""
-    shown = "".join(c if c.isprintable() or c in "\r\n\t" else "�" for c in text)
-    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return safe(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

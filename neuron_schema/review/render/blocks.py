@@ -97,13 +97,15 @@ class Drawing:
         mermaid: As Mermaid.
         tables: As values, to be drawn; empty where only the text is known.
         changed: Names of tables ``(schema, name)`` that are new or not as they were.
-        columns: Names ``(schema, table, column)`` of the columns that are.
+        columns: Names ``(schema, table, column)`` of columns of older tables that are.
+        new: Names of tables that were not there before.
     """
 
     mermaid: str
     tables: tuple[Relation, ...]
     changed: frozenset[tuple[str, str]]
     columns: frozenset[tuple[str, str, str]]
+    new: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuron_schema.catalog.model import PART_KINDS, Kind, Relation
+from neuron_schema.catalog.changes import Action
+from neuron_schema.catalog.model import PART_KINDS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,15 +35,22 @@ def _tables(changes: Iterable[Change]) -> Iterator[tuple[str, str]]:
             yield name.schema or "", name.parent
 
 
+def new_tables(changes: Iterable[Change]) -> frozenset[tuple[str, str]]:
+    """Return the tables ``(schema, name)`` that were not there before."""
+    return frozenset(
+        (change.object.schema or "", change.object.name)
+        for change in changes
+        if change.object.kind in _TABLES and change.action is Action.ADDED
+    )
+
+
 def changed_columns(changes: Iterable[Change]) -> frozenset[tuple[str, str, str]]:
-    """Return the columns ``(schema, table, column)`` that are new or not as they were."""
+    """Return the columns ``(schema, table, column)`` of older tables that are not as they were."""
     return frozenset(_columns(changes))
 
 
 def _columns(changes: Iterable[Change]) -> Iterator[tuple[str, str, str]]:
     for change in changes:
-        name, after = change.object, change.after
+        name = change.object
         if name.kind is Kind.COLUMN and name.parent is not None:
             yield name.schema or "", name.parent, name.name
-        elif isinstance(after, Relation) and change.before is None:
-            yield from ((after.schema, after.name, column.name) for column in after.columns)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from neuron_schema.printable import one_line
 from neuron_schema.review.render.wording import clipped, counted
+from neuron_schema.schemafile.diagram import short_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +46,7 @@ class _Box:
     rows: tuple[_Row, ...]
     more: str
     changed: bool
+    new: bool
     x: float
     y: float
     width: float
@@ -75,8 +77,9 @@ def svg(drawing: Drawing) -> str:
     parts = [
         f'<svg role="img" aria-label="{_attribute(_label(shown))}" '
         f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">',
+        *(line for line, _ in _lines(boxes)),
         *(part for box in boxes.values() for part in _drawn(box)),
-        *_lines(boxes),
+        *(dot for _, dot in _lines(boxes)),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -155,13 +158,14 @@ def _box(table: Relation, drawing: Drawing, x: float, y: float) -> _Box:
         shown = [rows[n] for n in sorted(first[:MOST_COLUMNS])]
     more = f"{counted(len(rows) - len(shown), 'more column')}" if len(shown) < len(rows) else ""
     title = _fitted(table.name if table.schema == "public" else f"{table.schema}.{table.name}")
-    widths = [_width(title), _width(more), *(_width(_written(row)) for row in shown)]
+    widths = [_width(f"{title}   new"), _width(more), *(_width(_written(row)) for row in shown)]
     return _Box(
         table=table,
         title=title,
         rows=tuple(shown),
         more=more,
         changed=_key(table) in drawing.changed,
+        new=_key(table) in drawing.new,
         x=x,
         y=y,
         width=max(widths) + 2 * _PADDING,
@@ -174,7 +178,9 @@ def _row(table: Relation, column: Column, drawing: Drawing) -> _Row:
     marks += ["FK"] if any(column.name in each.columns for each in table.foreign_keys) else []
     return _Row(
         name=_fitted(column.name),
-        type=_fitted(column.type.removeprefix("public.") + ("" if column.not_null else " ?")),
+        type=_fitted(
+            short_type(column.type).removeprefix("public.") + ("" if column.not_null else " ?")
+        ),
         marks=" ".join(marks),
         changed=(table.schema, table.name, column.name) in drawing.columns,
         column=column.name,
@@ -200,6 +206,8 @@ def _drawn(box: _Box) -> Iterator[str]:
     yield _rectangle("frame", box.x, box.y, box.width, box.height)
     yield _rectangle("head", box.x, box.y, box.width, _LINE + _PADDING / 2)
     yield _word("title", box.x + _PADDING, box.y + _LINE - 4, box.title)
+    if box.new:
+        yield _word("type", box.x + box.width - _PADDING, box.y + _LINE - 4, "new")
     for place, row in enumerate(box.rows):
         y = box.y + _LINE * (place + 2) + _PADDING / 2 - 5
         if row.changed:
@@ -221,8 +229,8 @@ def _word(style: str, x: float, y: float, text: str) -> str:
     return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{html.escape(text)}</text>'
 
 
-def _lines(boxes: dict[tuple[str, str], _Box]) -> Iterator[str]:
-    """Yield the foreign keys, from what is referred to, to the table that refers to it."""
+def _lines(boxes: dict[tuple[str, str], _Box]) -> Iterator[tuple[str, str]]:
+    """Yield the foreign keys: a line from what is referred to, and its end at what refers to it."""
     for box in boxes.values():
         for key in box.table.foreign_keys:
             to = key.references
@@ -232,8 +240,8 @@ def _lines(boxes: dict[tuple[str, str], _Box]) -> Iterator[str]:
             yield _line(other, other.anchor(to.columns), box, box.anchor(key.columns))
 
 
-def _line(parent: _Box, start: float, child: _Box, end: float) -> str:
-    """Return a curve with a dot at the table that refers to the other."""
+def _line(parent: _Box, start: float, child: _Box, end: float) -> tuple[str, str]:
+    """Return a curve, and the dot at the table that refers to the other."""
     right = parent.x + parent.width
     if child.x > right:
         stop, bend = child.x, (right + child.x) / 2
@@ -245,7 +253,7 @@ def _line(parent: _Box, start: float, child: _Box, end: float) -> str:
         f"M{right:.1f} {start:.1f}C{bend:.1f} {start:.1f} {bend:.1f} {end:.1f} {stop:.1f} {end:.1f}"
     )
     dot = f'<circle class="end" cx="{stop:.1f}" cy="{end:.1f}" r="3.5"/>'
-    return f'<path class="line" d="{path}"/>{dot}'
+    return f'<path class="line" d="{path}"/>', dot
 
 
 def _label(tables: Sequence[Relation]) -> str:

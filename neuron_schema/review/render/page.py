@@ -36,6 +36,8 @@ _LEGEND: Final = (
     "Outlined: tables that changed; shaded: columns that changed. "
     "A dot: the table that refers to the other. A question mark: may be NULL."
 )
+# Words that a sentence has marked as code itself.
+_MARKED: Final = re.compile(r"(?<![^ (])`([A-Za-z0-9_.=]+)`", re.ASCII)
 _NO_WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -176,10 +178,8 @@ def _drawing(drawing: Drawing) -> Iterator[str]:
     yield from _scroll("Diagram")
     yield picture or f"<pre><code>{html.escape(safe(drawing.mermaid))}</code></pre>"
     yield "</div>"
-    told = (
-        "Outlined: tables that changed; shaded: columns that changed. A question mark: may be NULL."
-    )
-    yield f"<figcaption>{told} {left_out(drawing)}</figcaption>"
+    if picture:
+        yield f"<figcaption>{f'{_LEGEND} {left_out(drawing)}'.strip()}</figcaption>"
     yield "</figure>"
 
 
@@ -190,7 +190,7 @@ def _text(text: Text) -> str:
 def _inline(each: Inline) -> str:
     match each:
         case str():
-            return _escaped(each)
+            return _MARKED.sub(r'<span class="mono">\1</span>', _escaped(each))
         case Strong():
             return f"<strong>{_escaped(each.text)}</strong>"
         case Code():

@@ -44,7 +44,7 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .75rem 0 0
 nav li { margin: 0; }
 nav a { display: inline-block; padding: .25rem 0; }
 ul { padding-left: 1.4rem; } li { margin: .25rem 0; }
-code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
+code, pre, .mono { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
   monospace; font-size: .875em; }
 code { background: var(--raised); border-radius: 4px; padding: .1em .3em; unicode-bidi: isolate; }
 .badge { display: inline-block; padding: .1rem .55rem; border-radius: 1rem; font-size: .85rem;

@@ -13,31 +13,33 @@ from neuron_schema.review.render.blocks import (
     Drawing,
     Fold,
     Grid,
-    Link,
     Paragraph,
     Section,
     Source,
     Strong,
 )
-from neuron_schema.review.render.changing import change_words, changed_columns, changed_tables
+from neuron_schema.review.render.changing import (
+    change_words,
+    changed_columns,
+    changed_tables,
+    new_tables,
+)
 from neuron_schema.review.render.happening import happenings
+from neuron_schema.review.render.lock_table import lock_grid
 from neuron_schema.review.render.locked import lock_rows
 from neuron_schema.review.render.proving import proof_details, proof_word
+from neuron_schema.review.render.telling_findings import accepted_told, findings_told
 from neuron_schema.review.render.unmeasured import unmeasured
-from neuron_schema.review.render.wording import counted, ended, gate, of_severity, short, tally
+from neuron_schema.review.render.wording import counted, ended, gate, of_severity, tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from neuron_schema.review.findings import Finding, Fix, Severity
+    from neuron_schema.review.findings import Severity
     from neuron_schema.review.render.blocks import Text
     from neuron_schema.review.render.helping import Help
-    from neuron_schema.review.render.locked import LockRow
     from neuron_schema.review.report import ReviewedVersion, ReviewReport
     from neuron_schema.review.stats import Stats
-
-LOCK_HEAD = ("Version", "Statement", "Table", "Lock", "Blocks", "Work while locked")
-SIZE_HEAD = "Real size"
 
 _HOW_KNOWN = (
     "What a lock blocks was tried by a second session; where none could, it is told by "
@@ -55,8 +57,8 @@ def document(report: ReviewReport, fail_on: Severity | None, helps: Mapping[str,
     """
     sections = (
         _locks(report),
-        _findings(report, helps),
-        _accepted(report),
+        findings_told(report, helps),
+        accepted_told(report),
         _unmeasured(report),
         _changes(report),
         _drawn(report),
@@ -143,114 +145,6 @@ def _locks(report: ReviewReport) -> Section:
     return Section(title=title, blocks=(Paragraph((_HOW_KNOWN,)), grid))
 
 
-def lock_grid(caption: str, rows: Iterable[tuple[str, LockRow]], *, sized: bool) -> Grid:
-    """Return locks as a table.
-
-    Args:
-        caption: What it shows.
-        rows: Each with what its first column shows.
-        sized: Whether real sizes are known.
-    """
-    head = (*LOCK_HEAD, SIZE_HEAD) if sized else LOCK_HEAD
-    return Grid(caption, head, tuple(_lock_cells(label, row, sized=sized) for label, row in rows))
-
-
-def _lock_cells(label: str, row: LockRow, *, sized: bool) -> tuple[Text, ...]:
-    cells: list[Text] = [
-        (Code(label),),
-        (f"{row.number}: ", Code(short(row.sql, 60))),
-        (Code(str(row.table)), *(() if row.named else (" (the statement does not name it)",))),
-        (row.lock,),
-        (Strong(row.blocked),) if row.blocks and row.work else (row.blocked,),
-        (row.meanwhile,),
-    ]
-    return (*cells, (row.sized or "not known",)) if sized else tuple(cells)
-
-
-def _findings(report: ReviewReport, helps: Mapping[str, Help]) -> Section:
-    found = report.open_findings
-    title: Text = ("Findings",)
-    if not found:
-        return Section(title=title, blocks=(Paragraph(("None.",)),))
-    labels = {version.version: version for version in report.versions}
-    parts = (_finding(each, labels.get(each.version), helps, report.stats) for each in found)
-    return Section(title=title, parts=tuple(parts), noun="finding")
-
-
-def _finding(
-    finding: Finding,
-    version: ReviewedVersion | None,
-    helps: Mapping[str, Help],
-    stats: Stats | None,
-) -> Section:
-    known = helps.get(finding.hazard)
-    blocks: list[Block] = [Paragraph((finding.sentence,))]
-    if finding.reasons:
-        blocks.append(Bullets(tuple((reason,) for reason in finding.reasons)))
-    if finding.remedy:
-        blocks.append(Paragraph((finding.remedy,), label="Remedy"))
-    if finding.fix is not None:
-        blocks.append(_fix(finding.fix, version, stats))
-    more: Text = (Code(f"neuron-schema explain {finding.hazard}"),)
-    if known is not None and known.uri:
-        more = (Link(known.title or finding.hazard, known.uri), ", or ", *more)
-    blocks.append(Paragraph(more, label="More"))
-    return Section(
-        title=(
-            f"{finding.severity}: ",
-            Code(finding.hazard),
-            " in ",
-            *place(finding, version),
-        ),
-        blocks=tuple(blocks),
-        severity=finding.severity,
-    )
-
-
-def place(finding: Finding, version: ReviewedVersion | None) -> Text:
-    """Return where a finding is, in words."""
-    label = finding.version if version is None else version.label
-    at = "" if finding.statement is None else f", statement {finding.statement}"
-    return (Code(label), *((at,) if at else ()))
-
-
-def _fix(fix: Fix, version: ReviewedVersion | None, stats: Stats | None) -> Fold:
-    rows = []
-    if version is not None:
-        rows += [("as written", row) for row in lock_rows(version.measure, stats)]
-    names = {
-        measure.version: module.file_name
-        for module, measure in zip(fix.modules, fix.measures, strict=False)
-    }
-    for measure in fix.measures:
-        name = names.get(measure.version, measure.version)
-        rows += [(name, row) for row in lock_rows(measure, stats)]
-    measured = (
-        lock_grid("Locks of the fix beside those of the version", rows, sized=False)
-        if rows
-        else Paragraph(("The fix locks no table that was there before.",))
-    )
-    modules = (Source("python", each.source, each.file_name) for each in fix.modules)
-    return Fold(("Fix, run on the same server: ", fix.summary), (measured, *modules))
-
-
-def _accepted(report: ReviewReport) -> Section | None:
-    rows = tuple(
-        (
-            (Code(each.version),),
-            (Code(each.hazard),),
-            (each.sentence,),
-            (each.accepted,),
-        )
-        for each in report.findings
-        if each.accepted is not None
-    )
-    if not rows:
-        return None
-    head = ("Version", "Hazard", "What happens", "Reason")
-    return Section(title=("Accepted",), blocks=(Grid("Accepted findings", head, rows),))
-
-
 def _unmeasured(report: ReviewReport) -> Section:
     said = unmeasured(report)
     title: Text = ("Not measured",)
@@ -301,6 +195,10 @@ def _drawn(report: ReviewReport) -> Section | None:
         return None
     changes = [change for version in report.versions for change in version.changes]
     drawing = Drawing(
-        report.diagram, report.tables, changed_tables(changes), changed_columns(changes)
+        report.diagram,
+        report.tables,
+        changed_tables(changes),
+        changed_columns(changes),
+        new_tables(changes),
     )
     return Section(title=("Changed tables and their neighbours",), blocks=(drawing,))

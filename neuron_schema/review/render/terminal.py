@@ -46,7 +46,8 @@ def terminal(document: Document, *, color: bool) -> str:
     lines = [pen.paint(one_line(document.title), _COLOURS[document.severity])]
     lines += pen.blocks(document.lead)
     for section in document.sections:
-        lines += pen.section(section, 0)
+        if not any(isinstance(block, Drawing) for block in section.blocks):
+            lines += pen.section(section, 0)
     return "\n".join(lines) + "\n"
 
 
@@ -83,7 +84,7 @@ class _Pen:
         """Yield one block."""
         match block:
             case Paragraph():
-                label = self.paint(f"{block.label}: ", _DIM) if block.label else ""
+                label = self.paint(f"{block.label}:", _DIM) + " " if block.label else ""
                 yield from _hung(label, "  ", self.text(block.text))
             case Bullets():
                 for item in block.items:
@@ -95,7 +96,7 @@ class _Pen:
                 for line in self.blocks(block.blocks):
                     yield f"  {line}"
             case Drawing():
-                yield from (safe(line) for line in block.mermaid.splitlines())
+                pass  # nobody reads its text
             case _:
                 if block.label:
                     yield self.paint(one_line(block.label), _DIM)
