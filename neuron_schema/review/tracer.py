@@ -10,7 +10,7 @@ from neuron_schema.review.tracing.alone import run_alone
 from neuron_schema.review.tracing.parked import run_parked
 from neuron_schema.review.tracing.shipped import run_shipped
 from neuron_schema.review.tracing.stage import Stage
-from neuron_schema.review.tracing.watch import Unwatched
+from neuron_schema.review.tracing.watch import Unwatched, watching
 from neuron_schema.review.tracing.words import words
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def measure(workshop: Workshop, base: Address, migration: Migration) -> VersionM
         ServerUnavailable: the server cannot be used.
     """
     try:
-        with Stage(workshop, base, migration) as stage:
+        with watching(), Stage(workshop, base, migration) as stage:
             return _Measuring(stage).measure()
     except Unwatched as unwatched:
         return _unwatched(migration, str(unwatched))

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from neuron_schema.catalog import Kind, ObjectName
-from neuron_schema.errors import ExtensionMissing
+from neuron_schema.errors import ExtensionMissing, PrivilegeMissing
 from neuron_schema.history import HistoryTable
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.review.locks import Access, LockMode
@@ -152,8 +152,17 @@ def test_a_renamed_table_keeps_its_name(shadow: Shadow, tmp_path: Path) -> None:
     found = measured(shadow, tmp_path, T, up)
     for measure in (shipped(found, 2), alone(found, 2)):
         (under,) = measure.under
-        assert (str(under.table), under.named) == ("public.t", True)
+        assert (str(under.table), under.named, under.proven) == ("public.t", True, True)
         assert str(measure.built[0].index) == "public.t.i"
+
+
+def test_a_renamed_schema_has_its_new_name_in_what_it_holds(shadow: Shadow, tmp_path: Path) -> None:
+    """To rename it locks none of its tables, whose parts are read again all the same."""
+    setup = ["CREATE SCHEMA s", "CREATE TABLE s.t (id integer, a integer)"]
+    up = ["ALTER SCHEMA s RENAME TO z", "ALTER TABLE z.t ALTER COLUMN a SET NOT NULL"]
+    found = measured(shadow, tmp_path, setup, up)
+    column = ObjectName(kind=Kind.COLUMN, name="a", schema="z", parent="t")
+    assert alone(found, 2).touched == shipped(found, 2).touched == (column,)
 
 
 def test_looking_takes_no_lock(shadow: Shadow, tmp_path: Path) -> None:
@@ -715,6 +724,23 @@ def test_a_role_that_may_create_databases_is_enough(
     assert all(lock.proven for lock in shipped(found).locks)
     assert [str(each) for each in alone(found, 2).rewritten] == ["public.t"]
     assert shipped(found, 2).said[0] == 'rewriting table "t"'
+
+
+def test_a_right_that_a_given_role_lacks_is_no_finding(
+    server: URL, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Another role would be let; the error names the option that gives one."""
+    admin.execute("CREATE ROLE tracer_poor LOGIN CREATEDB PASSWORD 'tracer'")
+    try:
+        address = server.set(username="tracer_poor", password="tracer")
+        with (
+            open_shadow(from_engine_url(address)) as given,
+            pytest.raises(PrivilegeMissing, match="permission denied to create role") as caught,
+        ):
+            measured(given, tmp_path, T, "CREATE ROLE tracer_other")
+    finally:
+        admin.execute("DROP ROLE tracer_poor")
+    assert "--shadow-url" in str(caught.value.remedy)
 
 
 def test_a_server_that_counts_nothing_is_said(

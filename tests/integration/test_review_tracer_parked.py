@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import psycopg
     from sqlalchemy.engine import URL
 
     from neuron_schema.proof.shadow import Shadow
@@ -184,6 +185,30 @@ def test_what_always_fails_is_told(shadow: Shadow, tmp_path: Path) -> None:
     assert only.shipped is not None
     assert only.shipped.failed is not None
     assert (only.shipped.failed.sqlstate, only.shipped.failed.rows_only) == ("42703", False)
+
+
+def test_what_waits_for_nobody_is_said(shadow: Shadow, tmp_path: Path) -> None:
+    """Nobody stands in the way of a catalog's vacuum, so it is not seen at work."""
+    found = parked(shadow, tmp_path, T, '[Vacuum("pg_description", full=True)]')
+    assert locks(found) == []
+    assert found.unmeasured == ("its locks could not be seen: it waited for nobody",)
+
+
+def test_what_may_not_be_stopped_is_not_measured(
+    server: URL, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A table that the role may not lock cannot be held."""
+    admin.execute("CREATE ROLE tracer_barred LOGIN CREATEDB PASSWORD 'tracer'")
+    try:
+        address = server.set(username="tracer_barred", password="tracer")
+        setup = [T, "REVOKE ALL ON t FROM CURRENT_USER", "GRANT SELECT ON t TO CURRENT_USER"]
+        with open_shadow(from_engine_url(address)) as given:
+            found = parked(given, tmp_path, setup, "[CreateIndex(index)]")
+    finally:
+        admin.execute("DROP ROLE tracer_barred")
+    (only,) = found.statements
+    assert (only.shipped, only.concurrent, found.transactional) == (None, True, False)
+    assert found.unmeasured == ("nothing of it was measured: permission denied for table t",)
 
 
 def test_it_is_the_same_again(shadow: Shadow, tmp_path: Path) -> None:

@@ -49,8 +49,12 @@ class Unwatched(Exception):  # noqa: N818 - it never leaves the package
 
 
 @contextmanager
-def _watching() -> Iterator[None]:
-    """Tell a failure to look from one of what is looked at."""
+def watching() -> Iterator[None]:
+    """Tell a failure to look from one of what is looked at.
+
+    Raises:
+        Unwatched: a query failed within the block.
+    """
     try:
         yield
     except psycopg.OperationalError as error:
@@ -124,7 +128,7 @@ class StatementWatch:
     def __init__(self, observer: Observer, session: psycopg.Connection[Any]) -> None:
         self._observer = observer
         self._session = session
-        with _watching():
+        with watching():
             self._committed = read_relations(observer.fetch)
         self._begun = False
         self._before: Catalog | None = None
@@ -138,7 +142,7 @@ class StatementWatch:
         Raises:
             Unwatched: that was not possible.
         """
-        with _watching():
+        with watching():
             self._committed = read_relations(self._observer.fetch)
         self._begun = False
 
@@ -148,7 +152,7 @@ class StatementWatch:
         Raises:
             Unwatched: that was not possible.
         """
-        with _watching():
+        with watching():
             self._begin()
 
     def end(self, sql: str) -> Measure:
@@ -157,7 +161,7 @@ class StatementWatch:
         Raises:
             Unwatched: that was not possible.
         """
-        with _watching():
+        with watching():
             return self._end(sql)
 
     def _begin(self) -> None:
