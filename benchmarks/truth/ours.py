@@ -132,7 +132,10 @@ def _words(measured: VersionMeasure) -> str:
         locks |= {lock.table.name: lock.mode.value for lock in reversed(run.under)}
         work += [f"rewrites {table.name}" for table in run.rewritten]
         work += [f"builds an index on {one.index.parent}" for one in run.built if not one.rebuilt]
-        work += [f"reads {scan.table.name}" for scan in run.scans]
+        # Who writes all rows anew, or builds an index over them, reads them.
+        read = {scan.table.name for scan in run.scans}
+        read -= {table.name for table in run.rewritten} | {one.index.parent for one in run.built}
+        work += [f"reads {name}" for name in sorted(read)]
         work += [f"empties {table.name}" for table in run.truncated]
         work += [f"writes rows of {one.table.name}" for one in run.written]
         work += [f"fails: {run.failed.sqlstate}"] if run.failed is not None else []

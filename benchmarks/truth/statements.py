@@ -107,9 +107,8 @@ EXAMPLES: Final = (
     _must(
         LONG,
         "a stored generated column",
-        "ALTER TABLE t ADD COLUMN k bigint GENERATED ALWAYS AS (b + 1) STORED",
+        "ALTER TABLE t ADD COLUMN k bigint GENERATED ALWAYS AS (b) STORED",
         _REWRITE,
-        FAILS,
     ),
     _short(
         "a virtual generated column",
@@ -206,7 +205,6 @@ EXAMPLES: Final = (
         "ALTER TABLE checked ALTER COLUMN b SET NOT NULL",
         _SCAN,
         FAILS,
-        TAKES_AWAY,
     ),
     _must(
         LONG,

@@ -409,7 +409,7 @@ def test_one_remedy_of_two_findings_is_run_once(
 ) -> None:
     """And shown with both."""
     runs: list[object] = []
-    real = trying._run  # noqa: SLF001 - counted, not replaced
+    real = trying._run
 
     def counted(*given: object) -> object:
         runs.append(given)

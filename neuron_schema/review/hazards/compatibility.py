@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog.changes import Action
-from neuron_schema.catalog.model import Column, EnumType, Kind, Relation, Routine
+from neuron_schema.catalog.model import Column, EnumType, Kind, Relation, Routine, spelled
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.facts import (
     differs,
@@ -166,6 +166,9 @@ def _requirements(case: Case, change: Change, column: Column) -> Iterator[str]:
                 "does not know it, can insert no row"
             )
     elif differs(change, "not_null"):
+        # Where a constraint said so before, the previous release knows it.
+        if _was_held(case, change.object):
+            return
         yield (
             f"{name} must not be NULL any more and has no default: the previous release breaks "
             "where it leaves it out or writes NULL"
@@ -175,6 +178,17 @@ def _requirements(case: Case, change: Change, column: Column) -> Iterator[str]:
             f"{name} must not be NULL and has no default any more: the previous release breaks "
             "where it leaves it out"
         )
+
+
+def _was_held(case: Case, column: ObjectName) -> bool:
+    """Whether a constraint kept NULL out of a column before, of new rows at least."""
+    table = case.before.relation(column.schema or "", column.parent or "")
+    wanted = f"CHECK (({spelled(column.name)} IS NOT NULL))"
+    return table is not None and any(
+        each.type == "not null" or each.definition.startswith(wanted)
+        for each in table.constraints
+        if each.columns == (column.name,) and each.enforced
+    )
 
 
 def _is_trigger(routine: object) -> bool:
