@@ -487,11 +487,19 @@ def test_a_path_is_one_address() -> None:
 
 
 def test_what_is_blocked_while_something_is_done_stands_out() -> None:
-    """A lock for an instant does not."""
+    """A lock for an instant does not, nor one under which others read and write."""
     text = render(reports.rich(), "markdown")
     locks = [line for line in text.splitlines() if line.startswith("| `005_embedding` | ")][1:3]
     assert "| reads, writes and schema changes |" in locks[0]
     assert "| **reads, writes and schema changes** |" in locks[1]
+    fixed = next(each for each in text.splitlines() if each.startswith("| `006_embedding_index"))
+    assert "| schema changes |" in fixed
+
+
+def test_the_first_versions_of_all_stand_on_nothing() -> None:
+    """There is no earlier one."""
+    text = render(replace(reports.rich(), before=0), "terminal")
+    assert "compared with origin/main (1a2b3c4), on an empty schema." in text
 
 
 def test_a_wide_table_is_a_list_on_a_terminal() -> None:

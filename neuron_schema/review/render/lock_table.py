@@ -10,7 +10,7 @@ from neuron_schema.review.render.wording import short
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from neuron_schema.review.render.blocks import Text
+    from neuron_schema.review.render.blocks import Inline, Text
     from neuron_schema.review.render.locked import LockRow
 
 _HEAD = ("Statement", "Table", "Lock", "Blocks", "Work while locked")
@@ -18,7 +18,7 @@ _SIZE = "Real size"
 
 
 def lock_grid(
-    caption: str, rows: Iterable[tuple[str, LockRow]], *, sized: bool, of: str = "Version"
+    caption: str, rows: Iterable[tuple[Inline, LockRow]], *, sized: bool, of: str = "Version"
 ) -> Grid:
     """Return locks as a table.
 
@@ -32,13 +32,13 @@ def lock_grid(
     return Grid(caption, head, tuple(_lock_cells(label, row, sized=sized) for label, row in rows))
 
 
-def _lock_cells(label: str, row: LockRow, *, sized: bool) -> tuple[Text, ...]:
+def _lock_cells(label: Inline, row: LockRow, *, sized: bool) -> tuple[Text, ...]:
     cells: list[Text] = [
-        (Code(label),),
+        (label,),
         (f"{row.number}: ", Code(short(row.sql, 60))),
         (Code(str(row.table)), *(() if row.named else (" (the statement does not name it)",))),
         (row.lock,),
-        (Strong(row.blocked),) if row.blocks and row.work else (row.blocked,),
+        (Strong(row.blocked),) if row.stops else (row.blocked,),
         (row.meanwhile,),
     ]
     return (*cells, (row.sized or "not known",)) if sized else tuple(cells)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neuron_schema.review.locks import Access
 from neuron_schema.review.render.wording import counted, joined, size, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from neuron_schema.catalog import ObjectName
-    from neuron_schema.review.locks import Access, LockMode
+    from neuron_schema.review.locks import LockMode
     from neuron_schema.review.measures import (
         Measure,
         StatementMeasure,
@@ -70,6 +71,12 @@ class LockRow:
         if not self.blocks:
             return "nothing"
         return joined(self.blocks) + ("" if self.proven else " (by the manual)")
+
+    @property
+    def stops(self) -> bool:
+        """Whether reads or writes wait while something is done with rows."""
+        kept_out = Access.READS in self.blocks or Access.WRITES in self.blocks
+        return kept_out and bool(self.work or self.elsewhere)
 
     @property
     def meanwhile(self) -> str:

@@ -82,7 +82,9 @@ def _lead(report: ReviewReport, fail_on: Severity | None) -> Iterator[Block]:
         (
             f"{count} compared with ",
             Code(report.compared_with),
-            f", on the schema of {counted(report.before, 'earlier version')}.",
+            f", on the schema of {counted(report.before, 'earlier version')}."
+            if report.before
+            else ", on an empty schema.",
         )
     )
     yield Paragraph((*_server(report), *_sizes(report.stats)))
@@ -132,7 +134,7 @@ def _verdict(report: ReviewReport, version: ReviewedVersion) -> tuple[Text, ...]
 
 def _locks(report: ReviewReport) -> Section:
     rows = [
-        (version.label, row)
+        (Code(version.label), row)
         for version in report.versions
         for row in lock_rows(version.measure, report.stats)
     ]

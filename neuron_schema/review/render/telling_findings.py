@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from neuron_schema.review.findings import Finding, Fix
-    from neuron_schema.review.render.blocks import Text
+    from neuron_schema.review.render.blocks import Inline, Text
     from neuron_schema.review.render.helping import Help
+    from neuron_schema.review.render.locked import LockRow
     from neuron_schema.review.report import ReviewedVersion, ReviewReport
     from neuron_schema.review.stats import Stats
 
@@ -77,7 +78,7 @@ def _place(finding: Finding, version: ReviewedVersion | None) -> Text:
 
 
 def _fix(fix: Fix, version: ReviewedVersion | None, stats: Stats | None) -> Fold:
-    rows = []
+    rows: list[tuple[Inline, LockRow]] = []
     if version is not None:
         rows += [("as written", row) for row in lock_rows(version.measure, stats)]
     names = {
@@ -86,7 +87,7 @@ def _fix(fix: Fix, version: ReviewedVersion | None, stats: Stats | None) -> Fold
     }
     for measure in fix.measures:
         name = names.get(measure.version, measure.version)
-        rows += [(name, row) for row in lock_rows(measure, stats)]
+        rows += [(Code(name), row) for row in lock_rows(measure, stats)]
     measured = (
         lock_grid("Locks of the fix beside those of the version", rows, sized=False, of="Module")
         if rows
