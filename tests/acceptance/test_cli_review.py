@@ -71,6 +71,7 @@ def blocked(module: dict[str, Any], number: int) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.extension("uuid-ossp")
 @pytest.mark.extension("vector")
 def test_an_index_built_after_its_column_is_told_with_the_split_that_cures_it(
     offline: Command, tmp_path: Path, shadow: list[str]
