@@ -74,7 +74,7 @@ def _probe(connection: psycopg.Connection[Any], relation: Relation | None, held:
 def _is_refused(connection: psycopg.Connection[Any], sql: str) -> bool | None:
     """Whether a lock is not to be had; None where that cannot be tried."""
     try:
-        connection.execute(f"BEGIN; {sql}".encode())
+        connection.execute(f"BEGIN; {sql}; ROLLBACK".encode())
     except psycopg.errors.LockNotAvailable:
         return True
     except psycopg.Error:
@@ -82,6 +82,6 @@ def _is_refused(connection: psycopg.Connection[Any], sql: str) -> bool | None:
             raise
         return None
     finally:
-        if not connection.closed:
+        if connection.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
             connection.execute("ROLLBACK")
     return False

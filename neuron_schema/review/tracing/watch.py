@@ -186,7 +186,9 @@ class StatementWatch:
         texts = observer.heard.take()
         locked = self._locks()
         locks = observer.existing.folded(locked)
-        blocked = probe(observer.connection, self._committed, locks)
+        kept = {oid: self._blocked[oid] for oid in locks if self._held.get(oid) == locks[oid]}
+        tried = {oid: lock for oid, lock in locks.items() if oid not in kept}
+        blocked = kept | probe(observer.connection, self._committed, tried)
         after = read_changed(self._fetch, self._before, locked)
         seen = Seen(
             sql=sql,
