@@ -337,7 +337,7 @@ down = [DropColumn(items.c.number), Sql("DROP SEQUENCE items_number")]
                 "A number for every item there is",
                 "number",
                 "BigInteger",
-                "func.nextval('items_number')",
+                'func.nextval("items_number")',
             ),
         ),
         check=_serial,
@@ -518,8 +518,10 @@ down = [DropIndex(index)]
 items = Table("items", MetaData(), Column("id", BigInteger), Column("region", Text))
 
 up = [AddConstraintUsingIndex(items, "items_region_id", "items_region_id")]
-down = [Sql("ALTER TABLE items DROP CONSTRAINT items_region_id"),
-        Sql("CREATE UNIQUE INDEX items_region_id ON items (region, id)")]
+down = [
+    Sql("ALTER TABLE items DROP CONSTRAINT items_region_id"),
+    Sql("CREATE UNIQUE INDEX items_region_id ON items (region, id)"),
+]
 """,
             ),
         ),

@@ -136,9 +136,12 @@ class _Parking:
                 for tables in self._groups(mode)
             ]
             thread.start()
+            # In whatever order it comes to them; many it never waits for.
+            while (blocker := self._parked(thread, blockers)) is not None:
+                self._look()
+                blockers.remove(blocker)
+                blocker.execute("ROLLBACK")
             for blocker in blockers:
-                if self._parked(thread, blocker):
-                    self._look()
                 blocker.execute("ROLLBACK")
         # However long it takes; what ends the block before ends the database too.
         thread.join()
@@ -192,14 +195,17 @@ class _Parking:
                 connection.execute(f"LOCK TABLE {', '.join(names)} IN {mode} MODE".encode())
             yield connection
 
-    def _parked(self, thread: threading.Thread, blocker: psycopg.Connection[Any]) -> bool:
-        """Wait until the operation waits for a session; return whether it does, or has ended."""
+    def _parked(
+        self, thread: threading.Thread, blockers: Sequence[psycopg.Connection[Any]]
+    ) -> psycopg.Connection[Any] | None:
+        """Wait until the operation waits for a session; return that, or None once it has ended."""
         ends = time.monotonic() + _LONGEST_S
-        while thread.is_alive() and time.monotonic() < ends:
-            if waiting(self._observer.fetch, self._observer.pids, blocker.info.backend_pid):
-                return True
+        while blockers and thread.is_alive() and time.monotonic() < ends:
+            for blocker in blockers:
+                if waiting(self._observer.fetch, self._observer.pids, blocker.info.backend_pid):
+                    return blocker
             time.sleep(_POLL_S)
-        return False
+        return None
 
     def _look(self) -> None:
         """Read its locks, and let others try what they may do."""
