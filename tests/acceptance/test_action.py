@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.acceptance.command import PROGRAM
 from tests.acceptance.git import committed, git
-from tests.actions import Workflow
+from tests.actions import Workflow, action
 from tests.conftest import libpq
 from tests.support import write_version
 
@@ -113,6 +114,28 @@ def host(workflow: Workflow, tmp_path: Path) -> Path:
 def calls(host: Path) -> list[list[str]]:
     """Return what the client was called with."""
     return [json.loads(line) for line in (host / "calls.jsonl").read_text().splitlines()]
+
+
+def test_the_command_is_installed_from_the_sources_of_the_action(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """With its server, into an environment that nobody else uses."""
+    workflow = Workflow(workspace=checkout, temporary=tmp_path / "runner")
+    others = tuple(step["name"] for step in action()["runs"]["steps"] if step["name"] != "Install")
+    assert workflow.run(without=others) == 0, workflow.shown
+    program = tmp_path / "runner" / "neuron-schema" / "bin" / "neuron-schema"
+    environment = {**os.environ, "PYTHONPATH": ""}
+    shown = subprocess.run(
+        [program, "review", "--from", "1", "--fail-on", "never"],
+        cwd=checkout,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "create-index-blocking" in shown.stdout
 
 
 def test_a_pull_request_gets_a_summary_and_annotations(workflow: Workflow) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,6 +71,7 @@ def blocked(module: dict[str, Any], number: int) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.extension("uuid-ossp")
 @pytest.mark.extension("vector")
 def test_an_index_built_after_its_column_is_told_with_the_split_that_cures_it(
     offline: Command, tmp_path: Path, shadow: list[str]
@@ -209,17 +211,25 @@ def test_with_output_the_report_goes_to_a_file_and_the_verdict_to_stdout(
     assert json.loads((tmp_path / "r.json").read_text())["verdict"]["fails"] is True
 
 
-def test_a_file_that_cannot_be_written_is_an_error(
+def test_a_file_that_cannot_be_written_is_an_error(offline: Command, branch: Path) -> None:
+    """Nothing is half-done."""
+    result = offline.quick("review", *NOWHERE, "--output", "no/such/place", code=2)
+    assert "cannot be written" in result.err
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(
     offline: Command, branch: Path, tmp_path: Path
 ) -> None:
-    """And a device is written to, not replaced."""
-    assert (
-        "cannot be written"
-        in offline.quick("review", *NOWHERE, "--output", "no/such/place", code=2).err
-    )
-    offline.quick("review", *NOWHERE, "--output", "/dev/null")
-    with open("/dev/null", "rb") as device:  # noqa: PTH123
-        assert not device.read()
+    """A pipe here; /dev/stdout is as little to be replaced."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        offline.quick("review", *NOWHERE, "--format", "markdown", "--output", "pipe")
+        assert pipe.is_fifo()
+        assert b"No version is under review" in os.read(end, 10_000)
+    finally:
+        os.close(end)
 
 
 def test_what_cannot_be_told_apart_is_an_error(
