@@ -12,10 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from neuron_schema.embedded import temporary_server
+from neuron_schema.embedded import temporary, temporary_server
 from neuron_schema.embedded.account import server_account
 from neuron_schema.embedded.files import is_locked
-from neuron_schema.embedded.temporary import sweep
+from neuron_schema.embedded.temporary import sweep, temporary_base
 from neuron_schema.errors import EmbeddedFailed
 
 ROOT = Path(__file__).parents[2]
@@ -161,3 +161,25 @@ def test_a_directory_in_use_is_not_swept(tmp_path: Path) -> None:
         sweep(home.parent, server_account())
         assert one(address.conninfo(), "SELECT 1") == 1
         assert (home / "data").is_dir()
+
+
+def test_data_that_nobody_will_miss_are_kept_in_memory_where_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not where the user has chosen a place, nor in a container's 64 MB."""
+    account = server_account()
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(temporary, "_MEMORY", str(tmp_path))
+    monkeypatch.setattr(temporary, "fits_socket", lambda *_: True)
+    monkeypatch.setattr(account.__class__, "can_reach", lambda *_, **__: True)
+    assert temporary_base(account, in_memory=True) == tmp_path
+    assert temporary_base(account) != tmp_path
+    monkeypatch.setattr(temporary, "_ROOM", 2**80)
+    assert temporary_base(account, in_memory=True) != tmp_path
+    monkeypatch.undo()
+    monkeypatch.setattr(temporary, "_MEMORY", str(tmp_path / "absent"))
+    assert temporary_base(account, in_memory=True).is_dir()
+    monkeypatch.setattr(temporary, "_MEMORY", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    assert temporary_base(account, in_memory=True) != tmp_path
