@@ -326,6 +326,35 @@ def test_a_special_finding_covers_a_general_one_of_its_table_alone() -> None:
     assert not _covers(special, of("fk-unindexed", 2))
 
 
+def test_the_lock_of_a_sequence_is_not_told_of() -> None:
+    """Nobody reads or writes it as a table."""
+    numbers = ObjectName(kind=Kind.SEQUENCE, schema="public", name="numbers")
+    renames = Measure(locks=(lock(LockMode.ACCESS_EXCLUSIVE, numbers, named=False),), touched=())
+    assert judge(case(renames)) == ()
+
+
+def test_a_table_that_is_locked_without_being_named_is_told_of() -> None:
+    """Reads that wait are a caution, writes a note; who reads and writes on is not told of."""
+    for mode, severity in (
+        (LockMode.ACCESS_EXCLUSIVE, Severity.CAUTION),
+        (LockMode.SHARE_ROW_EXCLUSIVE, Severity.NOTE),
+    ):
+        (found,) = judge(case(Measure(locks=(lock(mode, SHOPS, named=False),), touched=())))
+        assert (found.hazard, found.severity) == ("collateral-table-lock", severity)
+    quiet = Measure(locks=(lock(LockMode.SHARE_UPDATE_EXCLUSIVE, SHOPS, named=False),), touched=())
+    assert judge(case(quiet)) == ()
+
+
+def test_a_foreign_key_to_its_own_table_locks_no_other_one() -> None:
+    """The lock is the table's own."""
+    points_at = References(schema="public", table="items", columns=("id",))
+    key = replace(foreign_key(), references=points_at)
+    adds = Measure(locks=(lock(LockMode.SHARE_ROW_EXCLUSIVE),), touched=())
+    index = btree("i", "shop_id, kind")
+    after = schema(items(constraints=(key,), indexes=(index,)))
+    assert judge(case(adds, before=schema(items(indexes=(index,))), after=after)) == ()
+
+
 # --- sizes
 
 
@@ -372,6 +401,54 @@ def test_an_acceptance_can_be_accepted_by_nobody() -> None:
     found = judge(case(build(), accept=[("acceptance-unused", "why not")]))
     assert ids(found) == ["create-index-blocking", "acceptance-unused"]
     assert found[1].accepted is None
+
+
+# --- rewrites
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ([("a", "gen_random_uuid()")], {"add-column-volatile-default": "a"}),
+        ([("a", "7"), ("b", "random()")], {"add-column-volatile-default": "b"}),
+        ([("a", "now()"), ("b", "random()")], {"add-column-volatile-default": "b"}),
+        ([("a", "SESSION_USER")], {"add-column-volatile-default": "a"}),
+        ([("a", "7"), ("b", "nextval('s'::regclass)")], {"add-column-serial": "b"}),
+        (
+            [("a", "random()"), ("b", "nextval('s'::regclass)")],
+            {"add-column-volatile-default": "a", "add-column-serial": "b"},
+        ),
+    ],
+)
+def test_a_rewrite_is_laid_to_the_column_that_explains_it(
+    columns: list[tuple[str, str]], expected: dict[str, str]
+) -> None:
+    """That the table was written anew is measured; which column did it the catalog tells."""
+    key = Column(name="id", type="bigint")
+    new = [Column(name=name, type="text", default=default) for name, default in columns]
+    rewrites = Measure(
+        locks=(lock(LockMode.ACCESS_EXCLUSIVE),),
+        rewritten=(ITEMS,),
+        scans=(Scan(table=ITEMS, times=1),),
+        touched=tuple(column_name(name) for name, _ in columns),
+    )
+    found = judge(case(rewrites, before=schema(items(key)), after=schema(items(key, *new))))
+    told = {each.hazard: each.object.name if each.object else "" for each in found}
+    assert told == expected
+
+
+def test_a_rewrite_that_no_new_column_explains_is_the_commands() -> None:
+    """A generated column whose expression is another one, or VACUUM FULL."""
+    was = Column(name="c", type="text", default="a", generated="stored")
+    rewrites = Measure(
+        locks=(lock(LockMode.ACCESS_EXCLUSIVE),),
+        rewritten=(ITEMS,),
+        touched=(column_name("c"),),
+    )
+    after = schema(items(replace(was, default="b")))
+    for end in (after, None):
+        found = judge(case(rewrites, before=schema(items(was)), after=end))
+        assert ids(found) == ["whole-table-rewrite-command"]
 
 
 # --- indexes

@@ -88,11 +88,28 @@ def cause(case: Case, column: Column) -> str | None:
     domain = domain_of(case, column.type)
     if domain is not None and (domain.constraints or domain.not_null):
         return "add-column-constrained-domain"
-    default = column.default or (domain.default if domain is not None else None)
-    return "add-column-volatile-default" if default and _computed(default) else None
+    default = _default(case, column)
+    return "add-column-volatile-default" if default else None
 
 
-def _computed(default: str) -> bool:
+def _default(case: Case, column: Column) -> str:
+    domain = domain_of(case, column.type)
+    return column.default or (domain.default if domain is not None else None) or ""
+
+
+def _responsible(case: Case, columns: list[Column], hazard: str) -> list[Column]:
+    """Return those of a statement's new columns that are why it wrote the table anew."""
+    found = [column for column in columns if cause(case, column) == hazard]
+    if hazard != "add-column-volatile-default":
+        return found
+    # One of the defaults is another for each row, as was measured: those that look like it, or
+    # all of them where none does and nothing else explains it.
+    likely = [column for column in found if _looks_computed(_default(case, column))]
+    others = {cause(case, column) for column in columns} - {None, hazard}
+    return likely or ([] if others else found)
+
+
+def _looks_computed(default: str) -> bool:
     """Whether a default may be another one for each row; a constant and now() are not."""
     return "(" in default and default not in _STEADY
 
@@ -100,7 +117,7 @@ def _computed(default: str) -> bool:
 def _rewritten_for(case: Case, hazard: str, because: str) -> Iterator[Finding]:
     for each, table in rewrites(case):
         new = added(touched(case, each, table, column_changes(case, table)))
-        columns = [column for column in new if cause(case, column) == hazard]
+        columns = _responsible(case, new, hazard)
         if columns:
             names = [column_name(table, column.name) for column in columns]
             told = listed(map(named, names))
@@ -320,7 +337,7 @@ down = [DropColumn(items.c.number), Sql("DROP SEQUENCE items_number")]
                 "A number for every item there is",
                 "number",
                 "BigInteger",
-                "func.nextval('items_number')",
+                'func.nextval("items_number")',
             ),
         ),
         check=_serial,
@@ -501,8 +518,10 @@ down = [DropIndex(index)]
 items = Table("items", MetaData(), Column("id", BigInteger), Column("region", Text))
 
 up = [AddConstraintUsingIndex(items, "items_region_id", "items_region_id")]
-down = [Sql("ALTER TABLE items DROP CONSTRAINT items_region_id"),
-        Sql("CREATE UNIQUE INDEX items_region_id ON items (region, id)")]
+down = [
+    Sql("ALTER TABLE items DROP CONSTRAINT items_region_id"),
+    Sql("CREATE UNIQUE INDEX items_region_id ON items (region, id)"),
+]
 """,
             ),
         ),

@@ -120,11 +120,9 @@ def _check(case: Case) -> Iterator[Finding]:
 def _foreign_key(case: Case) -> Iterator[Finding]:
     for each, table, change in _added(case, "foreign key"):
         parent = _parent(change)
-        both = (
-            f"{stop_of(case, each, table)}, and writes of {table_name(parent)},"
-            if parent is not None and stops(lock_on(each.measure, parent))
-            else stop_of(case, each, table)
-        )
+        both = stop_of(case, each, table)
+        if parent is not None and stops(lock_on(each.measure, parent)):
+            both += f", and so do writes of {table_name(parent)},"
         yield finding(
             case,
             "add-fk-valid",
@@ -309,15 +307,16 @@ _KEY: Final = """
 metadata = MetaData()
 shops = Table("shops", metadata, Column("id", BigInteger, primary_key=True))
 items = Table("items", metadata, Column("shop_id", BigInteger))
-key = ForeignKeyConstraint(
-    [items.c.shop_id], [shops.c.id], name="items_shop"{options}
-)
+key = ForeignKeyConstraint({arguments})
 items.append_constraint(key)
 
 up = [AddConstraint(key)]
 down = [DropConstraint(key)]
 """
 _NOT_VALID: Final = ", postgresql_not_valid=True"
+_LATER: Final = """
+    [items.c.shop_id], [shops.c.id], name="items_shop", postgresql_not_valid=True
+"""
 _ALSO: Final = ("collateral-table-lock",)
 
 HAZARDS: Final = (
@@ -396,9 +395,15 @@ down = [AlterColumn(items.c.stock, nullable=True)]
         remedy="Add it as NOT VALID, which holds for new rows at once, and validate it in the next "
         "version, which lets reads and writes go on",
         page=_NOTES,
-        bad=example(source("Items belong to shops", _KEY.format(options="")), also=_ALSO),
+        bad=example(
+            source(
+                "Items belong to shops",
+                _KEY.format(arguments='[items.c.shop_id], [shops.c.id], name="items_shop"'),
+            ),
+            also=_ALSO,
+        ),
         good=example(
-            source("Items belong to shops", _KEY.format(options=_NOT_VALID)),
+            source("Items belong to shops", _KEY.format(arguments=_LATER)),
             _validated("items_shop", "shop_id"),
             also=_ALSO,
         ),
@@ -463,8 +468,10 @@ down = [DropIndex(index)]
 items = Table("items", MetaData(), Column("shop_id", BigInteger), Column("id", BigInteger))
 
 up = [AddConstraintUsingIndex(items, "items_shop_id_id", "items_shop_id_id")]
-down = [Sql("ALTER TABLE items DROP CONSTRAINT items_shop_id_id"),
-        Sql("CREATE UNIQUE INDEX items_shop_id_id ON items (shop_id, id)")]
+down = [
+    Sql("ALTER TABLE items DROP CONSTRAINT items_shop_id_id"),
+    Sql("CREATE UNIQUE INDEX items_shop_id_id ON items (shop_id, id)"),
+]
 """,
             ),
             also=("redundant-index",),
@@ -539,9 +546,7 @@ down = [DropTable(log)]
             source(
                 "No two bookings at once",
                 """
-up = [
-    Sql("ALTER TABLE bookings ADD CONSTRAINT bookings_apart EXCLUDE USING gist (during WITH &&)")
-]
+up = [Sql("ALTER TABLE bookings ADD CONSTRAINT bookings_apart EXCLUDE USING gist (during WITH &&)")]
 down = [Sql("ALTER TABLE bookings DROP CONSTRAINT bookings_apart")]
 """,
             ),
@@ -559,12 +564,7 @@ down = [DropTable(bookings)]
             source(
                 "Bookings, no two at once",
                 """
-up = [
-    Sql(
-        "CREATE TABLE bookings_apart "
-        "(during int4range, EXCLUDE USING gist (during WITH &&))"
-    )
-]
+up = [Sql("CREATE TABLE bookings_apart (during int4range, EXCLUDE USING gist (during WITH &&))")]
 down = [Sql("DROP TABLE bookings_apart")]
 """,
             ),

@@ -207,9 +207,7 @@ down = []
             source(
                 "Names without blanks around them",
                 """
-items = Table(
-    "items", MetaData(), Column("id", BigInteger, primary_key=True), Column("name", Text)
-)
+items = Table("items", MetaData(), Column("id", BigInteger, primary_key=True), Column("name", Text))
 
 up = [Backfill(items, {items.c.name: "btrim(name)"}, where="name <> btrim(name)")]
 down = []
@@ -244,9 +242,7 @@ down = [DropIndex(index)]
                 "Name and id together",
                 """
 items = Table("items", MetaData(), Column("id", BigInteger), Column("name", Text))
-index = Index(
-    "items_name_id", items.c.name, items.c.id, unique=True, postgresql_concurrently=True
-)
+index = Index("items_name_id", items.c.name, items.c.id, unique=True, postgresql_concurrently=True)
 
 up = [CreateIndex(index)]
 down = [DropIndex(index)]
@@ -293,7 +289,7 @@ down = [DropColumn(items.c.title)]
         condition="A version adds a value to an enum type and uses it.",
         effect="PostgreSQL refuses: the value can be used once the transaction is committed.",
         remedy="Use it in the next version",
-        page="https://www.postgresql.org/docs/current/sql-altertype.html#SQL-ALTERTYPE-NOTES",
+        page="https://www.postgresql.org/docs/current/sql-altertype.html",
         bad=example(
             source(
                 "Parcels may be lost",

@@ -35,7 +35,7 @@ from neuron_schema.review.locks import LockMode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.catalog import ObjectName
+    from neuron_schema.catalog import Change, ObjectName
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.hazards.facts import Ran
@@ -48,7 +48,8 @@ def _command(case: Case) -> Iterator[Finding]:
         relation = relation_after(case, table)
         if relation is not None and relation.kind is Kind.MATERIALIZED_VIEW:
             continue
-        if touched(case, each, table, column_changes(case, table)):
+        changes = touched(case, each, table, column_changes(case, table))
+        if any(_is_cause(change) for change in changes):
             continue
         yield finding(
             case,
@@ -60,6 +61,11 @@ def _command(case: Case) -> Iterator[Finding]:
             statement=each.number,
             reasons=reasons(case, each, table),
         )
+
+
+def _is_cause(change: Change) -> bool:
+    """Whether a column's change may be why a table was rewritten; it has a hazard of its own."""
+    return change.action is Action.ADDED or differs(change, "type") or differs(change, "collation")
 
 
 def _refreshed(case: Case) -> Iterator[Finding]:

@@ -357,12 +357,7 @@ HAZARDS: Final = (
             source(
                 "Count the items while nobody writes",
                 """
-up = [
-    Sql(
-        "DO $$ BEGIN LOCK TABLE items IN SHARE MODE; "
-        "PERFORM count(*) FROM items; END $$"
-    )
-]
+up = [Sql("DO $$ BEGIN LOCK TABLE items IN SHARE MODE; PERFORM count(*) FROM items; END $$")]
 down = []
 """,
             )

@@ -297,7 +297,7 @@ down = [Sql("DROP VIEW prices"), AlterColumn(items.c.price, type_=Numeric(10, 2)
         effect="It does not do what it seems to: see the page. Now it costs nothing to choose "
         "another one; later all rows have to be written anew.",
         remedy="Choose the type that the page names instead",
-        page="https://wiki.postgresql.org/wiki/Don't_Do_This",
+        page="https://wiki.postgresql.org/wiki/Don%27t_Do_This",
         bad=example(
             source(
                 "When an item was seen",

@@ -296,9 +296,7 @@ _HALF: Final = source(
     "Find documents that are alike",
     """
 up = [
-    Sql(
-        "CREATE TABLE halves (id bigint PRIMARY KEY, embedding vector(3072))"
-    ),
+    Sql("CREATE TABLE halves (id bigint PRIMARY KEY, embedding vector(3072))"),
     Sql(
         "CREATE INDEX idx_halves_embedding ON halves "
         "USING hnsw ((embedding::halfvec(3072)) halfvec_cosine_ops)"

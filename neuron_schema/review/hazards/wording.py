@@ -144,7 +144,16 @@ def reasons(case: Case, each: Ran, *tables: ObjectName) -> tuple[str, ...]:
         told += _locks(case, each, table)
     told += _work(each, tables)
     quoted = [f'"{place(table)[1]}"' for table in tables]
-    said = [text for text in each.measure.said if any(word in text for word in quoted)]
+    because = " ".join(
+        scan.why
+        for scan in each.measure.scans
+        if any(same_table(scan.table, table) for table in tables)
+    )
+    said = [
+        text
+        for text in each.measure.said
+        if text in because or any(word in text for word in quoted)
+    ]
     told += [f"the server said: {text}" for text in said]
     failed = each.measure.failed
     if failed is not None:

@@ -136,13 +136,11 @@ class _Parking:
                 for tables in self._groups(mode)
             ]
             thread.start()
-            while blockers:
-                blocker = self._parked(thread, blockers)
-                if blocker is None:
-                    break
+            # In whatever order it comes to them; many it never waits for.
+            while (blocker := self._parked(thread, blockers)) is not None:
                 self._look()
-                blocker.execute("ROLLBACK")
                 blockers.remove(blocker)
+                blocker.execute("ROLLBACK")
             for blocker in blockers:
                 blocker.execute("ROLLBACK")
         # However long it takes; what ends the block before ends the database too.
@@ -200,12 +198,9 @@ class _Parking:
     def _parked(
         self, thread: threading.Thread, blockers: Sequence[psycopg.Connection[Any]]
     ) -> psycopg.Connection[Any] | None:
-        """Wait until the operation waits for a session; return the first one, None at its end.
-
-        It may never touch the tables that one of them holds, and wait for another one meanwhile.
-        """
+        """Wait until the operation waits for a session; return that, or None once it has ended."""
         ends = time.monotonic() + _LONGEST_S
-        while thread.is_alive() and time.monotonic() < ends:
+        while blockers and thread.is_alive() and time.monotonic() < ends:
             for blocker in blockers:
                 if waiting(self._observer.fetch, self._observer.pids, blocker.info.backend_pid):
                     return blocker
