@@ -17,10 +17,12 @@ from neuron_schema.proof.verify import Proof
 from neuron_schema.review.case import Case
 from neuron_schema.review.findings import Finding, FixModule, Severity
 from neuron_schema.review.fixes import REMEDIED, Proposal, propose, try_all, try_out, trying
+from neuron_schema.review.hazards import HAZARDS, judge
 from neuron_schema.review.locks import Access, LockMode
 from neuron_schema.review.report import Novelty
 from neuron_schema.review.tracer import measure
 from neuron_schema.url import from_engine_url
+from tests.hazard_examples import Bench
 from tests.support import write_version
 
 if TYPE_CHECKING:
@@ -105,7 +107,8 @@ def standing(
     workshop: Workshop, directory: Path, *, base: str = BASE, undo: str = UNDO
 ) -> Iterator[Stand]:
     """Yield ``002`` of a directory, measured, and a database with ``001`` in it."""
-    write_version(directory, "001_base", up=[base], down=[undo])
+    if not (directory / "001_base.py").exists():
+        write_version(directory, "001_base", up=[base], down=[undo])
     own = replace(workshop, directory=directory)
     first, second = VersionSet(directory).migrations()
     with own.shadow.database() as address:
@@ -344,6 +347,34 @@ def test_a_partition_is_detached_while_others_work(workshop: Workshop, tmp_path:
         fix = stand.fix("partition-detach-blocking", 1)
     assert mode(stand.case.measure, "m") is AE
     assert modes(fix, "m") == [SUE, None]
+
+
+@pytest.mark.parametrize(
+    "hazard",
+    [
+        pytest.param(id_, marks=pytest.mark.extension("vector") if "vector" in id_ else (), id=id_)
+        for id_ in sorted(REMEDIED)
+    ],
+)
+def test_every_bad_example_has_a_remedy_that_is_rid_of_the_hazard(
+    workshop: Workshop, tmp_path: Path, hazard: str
+) -> None:
+    """Written from the example's own module, proven, and judged as the original was."""
+    bad = HAZARDS[hazard].bad
+    (tmp_path / "001_base.py").write_text(bad.base, encoding="utf-8")
+    (tmp_path / "002_example.py").write_text(bad.modules[0], encoding="utf-8")
+    with standing(workshop, tmp_path) as stand:
+        found = next(each for each in judge(stand.case) if each.hazard == hazard)
+        fix = stand.fix(hazard, found.statement)
+    assert fix is not None
+    cases = Bench(workshop.shadow, tmp_path).cases(bad.base, *(one.source for one in fix.modules))
+    judged = [each for case in cases for each in judge(case)]
+    assert hazard not in {each.hazard for each in judged}
+    assert not [
+        each.sentence
+        for each in judged
+        if each.severity is Severity.BLOCKING and each.hazard != "data-dependent-failure"
+    ]
 
 
 GOOD = (
