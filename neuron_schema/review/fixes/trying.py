@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -20,7 +20,7 @@ from neuron_schema.review.fixes.relief import relieved
 from neuron_schema.review.tracer import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from neuron_schema.catalog import Change, Snapshot
     from neuron_schema.model import Migration
@@ -102,30 +102,34 @@ def _tried(
     workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
 ) -> tuple[VersionMeasure, ...] | None:
     """Run versions one after the other; return what was measured of each, or None."""
-    if not _same_schema(workshop, base, case, migrations):
-        return None
     same = _same_rows(workshop, base, case, migrations)
-    if same is False:
+    measures = None if same is False else _measured(workshop, base, case, migrations)
+    if measures is None:
         return None
-    measures = _measured(workshop, base, migrations)
     # Where the original fails on rows, the remedy may for the same reason.
     return measures if same or _fails_alike(case, measures) else None
 
 
 def _measured(
-    workshop: Workshop, base: Address, migrations: Sequence[Migration]
-) -> tuple[VersionMeasure, ...]:
-    """Measure each version on the schema that those before it made."""
+    workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
+) -> tuple[VersionMeasure, ...] | None:
+    """Measure each version on the schema that those before it made.
+
+    Returns:
+        None where they do not make the original's schema, or one does not undo itself.
+    """
     found: list[VersionMeasure] = []
-    with ExitStack() as databases:
-        here = base
+    stood: list[Snapshot] = []
+    with workshop.shadow.database(base) as address:
         for migration in migrations:
-            found.append(measure(workshop, here, migration))
-            if migration is not migrations[-1]:
-                here = databases.enter_context(workshop.shadow.database(here))
-                with workshop.open(here) as ground:
-                    ground.run([migration])
-    return tuple(found)
+            found.append(measure(workshop, address, migration))
+            with workshop.open(address) as ground:
+                stood.append(ground.snapshot())
+                ground.run([migration])
+        with workshop.open(address) as ground:
+            if _differences(case.after, ground.snapshot()):
+                return None
+            return tuple(found) if _leads_back(ground, case, migrations, stood) else None
 
 
 def _fails_alike(case: Case, measures: Sequence[VersionMeasure]) -> bool:
@@ -143,20 +147,6 @@ def _failures(measures: Sequence[VersionMeasure]) -> list[str]:
         for run in [statement.shipped or statement.alone]
         if run is not None and run.failed is not None
     ]
-
-
-def _same_schema(
-    workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
-) -> bool:
-    """Whether the versions make the original's schema, and each undoes itself."""
-    with workshop.shadow.database(base) as address, workshop.open(address) as ground:
-        stood: list[Snapshot] = [ground.snapshot()]
-        for migration in migrations:
-            ground.run([migration])
-            stood.append(ground.snapshot())
-        if _differences(case.after, stood[-1]):
-            return False
-        return _leads_back(ground, case, migrations, stood)
 
 
 def _leads_back(
@@ -182,29 +172,34 @@ def _same_rows(
     workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
 ) -> bool | None:
     """Whether rows that are there fare as in the original; None where that fails on them."""
-    with workshop.shadow.database(base) as seeded:
-        with workshop.open(seeded) as ground:
+    with _seeded(workshop, base, case) as address:
+        with workshop.shadow.database(address) as copy, workshop.open(copy) as ground:
+            fixed = _rows_after(ground, case, migrations)
+        with workshop.open(address) as ground:
+            original = _rows_after(ground, case, [case.migration])
+    if original is None:
+        return None
+    if fixed is None or fixed.keys() != original.keys():
+        return False
+    apart = {place for place, held in original.items() if fixed[place] != held}
+    if not apart:
+        return True
+    # random() and the like give other values each time, in the original too.
+    with _seeded(workshop, base, case) as address, workshop.open(address) as ground:
+        again = _rows_after(ground, case, [case.migration]) or {}
+    return all(
+        again.get(place) != original[place] and fixed[place][:2] == original[place][:2]
+        for place in apart
+    )
+
+
+@contextmanager
+def _seeded(workshop: Workshop, base: Address, case: Case) -> Iterator[Address]:
+    """Yield a database that stands before the version, with rows in its tables."""
+    with workshop.shadow.database(base) as address:
+        with workshop.open(address) as ground:
             seed(ground.connection, case.before)
-
-        def after(way: Sequence[Migration]) -> _Rows | None:
-            with workshop.shadow.database(seeded) as address, workshop.open(address) as ground:
-                return _rows_after(ground, case, way)
-
-        original = after((case.migration,))
-        if original is None:
-            return None
-        fixed = after(migrations)
-        if fixed is None or fixed.keys() != original.keys():
-            return False
-        apart = {place for place, held in original.items() if fixed[place] != held}
-        if not apart:
-            return True
-        # random() and the like give other values each time, in the original too.
-        again = after((case.migration,)) or {}
-        return all(
-            again.get(place) != original[place] and fixed[place][:2] == original[place][:2]
-            for place in apart
-        )
+        yield address
 
 
 def _rows_after(ground: Ground, case: Case, migrations: Sequence[Migration]) -> _Rows | None:
