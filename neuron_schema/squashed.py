@@ -102,6 +102,11 @@ def _checked_set(declared: object, own: int) -> RowSet:
     return tuple(pair for _, pair in sorted(pairs.items()))
 
 
+def ends_with(sets: Sequence[RowSet], own: int) -> bool:
+    """Whether what was declared once is that of a module with this number."""
+    return all(int(rows[-1][0]) == own for rows in sets)
+
+
 def declares(source: bytes) -> bool:
     """Whether a module's text declares ``replaces``: its number is one that databases know."""
     import ast  # not needed by those who only look at the history
