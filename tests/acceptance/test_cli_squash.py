@@ -116,6 +116,9 @@ def test_a_database_with_a_part_is_refused_and_comes_back_from_the_old_release(
     shutil.copytree(versions, before)
     cli.quick("up", "2")
     cli.quick("squash", "1:3", "--yes", *shadow)
+    for command, code in ((["status"], 0), (["down", "--yes"], 4)):
+        told = cli.quick(*command, code=code).err
+        assert "003_squashed_001_to_003 replaces 001, 002, 003" in told
     for command in (["up"], ["status", "--check"], ["plan"], ["wait", "--timeout", "0"]):
         err = cli.quick(*command, code=4).err
         assert "003_squashed_001_to_003 replaces 001, 002, 003" in err
@@ -217,6 +220,7 @@ def test_the_module_reads_as_its_author_would_have_written_it(
         ("1", "'1' is no span"),
         ("a:b", "'a' is no version"),
         ("0:2", "there is no version 0"),
+        pytest.param(f"1:{'0' * 5000}9", "there is no version", id="many zeros"),
     ],
 )
 def test_what_is_no_span_of_versions_is_refused(

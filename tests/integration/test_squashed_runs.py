@@ -184,6 +184,20 @@ def test_a_part_that_the_old_release_rolls_back_meanwhile_stops_the_whole(
     assert (applied(observer), tables(observer)) == (ALL[:3], ["t1", "t2", "t3"])
 
 
+def test_a_whole_that_came_back_as_its_parts_stops_the_rollback(
+    engine: Engine, releases: Path, observer: psycopg.Connection
+) -> None:
+    """The plan knows of one row only: the others would stay, and nothing of what they made."""
+    old, new = (MigrationRunner(engine, releases / name) for name in (OLD, NEW))
+    new.up()
+    plan, look = new.plan(Direction.DOWN)
+    new.down()
+    old.up()
+    with pytest.raises(HistoryConflict, match="004 was applied anew by another run meanwhile"):
+        new.run(plan, look)
+    assert (applied(observer), tables(observer)) == (ALL, ["t1", "t2", "t3", "t4"])
+
+
 def test_a_row_that_goes_unseen_is_missed_by_the_deletion(
     engine: Engine, releases: Path, observer: psycopg.Connection
 ) -> None:
