@@ -145,7 +145,7 @@ def _load(module: _Module, *, version: str, name: str) -> Migration:
 def _replaces(namespace: dict[str, Any], version: str, module: _Module) -> tuple[RowSet, ...]:
     from sqlalchemy.sql.visitors import Visitable
 
-    from neuron_schema import squashed
+    from neuron_schema import replaces
     from neuron_schema.compiler import CompileError
 
     declared = namespace.get("replaces")
@@ -153,7 +153,7 @@ def _replaces(namespace: dict[str, Any], version: str, module: _Module) -> tuple
     if declared is None or isinstance(declared, Visitable):
         return ()
     try:
-        return squashed.checked(declared, int(version))
+        return replaces.checked(declared, int(version))
     except CompileError as error:
         raise _invalid(error, "`replaces`", module.place("replaces")) from None
 

@@ -39,8 +39,8 @@ def rebase(
     ) as call:
         from neuron_schema.cli.schemafile import wanted_files, write_files
         from neuron_schema.discovery import locate, read, versions_in
+        from neuron_schema.replaces import declares
         from neuron_schema.schemafile import checksums, renumber
-        from neuron_schema.squashed import declares
 
         directory = locate(call.settings.versions)
         local, base = renumber.local_versions(directory, branch)

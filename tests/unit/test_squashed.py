@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -400,3 +402,12 @@ def test_the_same_bytes_under_another_number_are_refused(tmp_path: Path) -> None
     for _ in range(2):
         with pytest.raises(VersionError, match="it names 002, 005"):
             VersionSet(versions, cache_directory=cache).infos()
+
+
+def test_who_only_looks_at_the_history_reads_no_declarations() -> None:
+    """A run with nothing to do does not import what checks them."""
+    code = "import neuron_schema.planning, neuron_schema.discovery, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    imported = set(done.stdout.split())
+    assert "neuron_schema.squashed" in imported
+    assert not imported & {"neuron_schema.replaces", "neuron_schema.compile_error"}
