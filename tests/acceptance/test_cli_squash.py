@@ -269,6 +269,23 @@ def test_files_that_git_has_not_are_not_removed(
     assert names(versions) == ["004_squashed_001_to_004.py"]
 
 
+def test_a_file_that_git_ignores_is_not_removed(
+    cli: Command, versions: Path, shadow: list[str]
+) -> None:
+    """It is nowhere else; in a directory that is ignored as a whole git has no part."""
+    root = versions.parent
+    git(root, "init", "-q")
+    (root / ".gitignore").write_text("002_*\n")
+    committed(root, "base")
+    err = cli.quick("squash", "1:3", "--yes", *shadow, code=9).err
+    assert "002_b.py: not committed" in err
+    git(root, "rm", "-q", "--cached", "-r", "versions")
+    (root / ".gitignore").write_text("/versions/\n")
+    git(root, "commit", "-q", "-m", "without them")
+    cli.quick("squash", "1:3", "--yes", *shadow)
+    assert names(versions) == ["003_squashed_001_to_003.py"]
+
+
 def test_what_one_transaction_does_not_do_is_not_written(
     cli: Command, versions: Path, shadow: list[str]
 ) -> None:

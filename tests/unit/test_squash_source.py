@@ -270,6 +270,23 @@ def test_what_fails_half_way_is_put_back(
         assert files(tmp_path) == {"003_new.py": "new", "checksums.txt": "sums"}
 
 
+def test_a_full_disk_is_told_with_the_file_that_was_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails while it is written names no file."""
+    from pathlib import Path
+
+    def full(self: Path, _: bytes) -> int:
+        raise OSError(28, "no space")
+
+    old = [tmp_path / name for name in ("001_a.py", "002_b.py")]
+    for path in old:
+        path.write_text("")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match=r"002_new.py cannot be exchanged: no space"):
+        exchange(old, tmp_path / "002_new.py", {tmp_path / "002_new.py": "x"})
+
+
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     """It is none of those that go."""
     for name in ("001_a.py", "002_b.py", "002_new.py"):
