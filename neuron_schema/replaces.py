@@ -55,6 +55,27 @@ def _checked_set(declared: object, own: int) -> RowSet:
     return tuple(pair for _, pair in sorted(pairs.items()))
 
 
+def check_proven(declared: object, checksum: str) -> None:
+    """Refuse a squashed version whose text is not the one that was shown to do the same.
+
+    A database that has applied what it replaces has no row with its checksum: there nothing else
+    would tell that it was altered since, and its `down` would run.
+
+    Args:
+        declared: The value of ``proven``; None where it is not declared.
+        checksum: The module's.
+
+    Raises:
+        CompileError: it is another one.
+    """
+    if declared not in (None, checksum):
+        raise CompileError(
+            "the SQL is not the one that was shown to do what the replaced versions did",
+            "restore the file from version control, and put changes into a new version; or, where "
+            f'no database has any of it, write proven = "{checksum}"',
+        )
+
+
 def declares(source: bytes) -> bool:
     """Whether a module's text declares ``replaces``: its number is one that databases know."""
     import ast  # not needed by those who only look at the history

@@ -130,6 +130,24 @@ def test_a_database_with_a_part_is_refused_and_comes_back_from_the_old_release(
     assert statuses(cli) == [("003", "applied")]
 
 
+def test_a_squashed_version_that_was_altered_runs_nowhere(
+    cli: Command, versions: Path, connection: psycopg.Connection, shadow: list[str]
+) -> None:
+    """A database with its parts has no row with its checksum; its own text tells: exit 2."""
+    cli.quick("up")
+    cli.quick("squash", "1:3", "--yes", *shadow)
+    module = versions / "003_squashed_001_to_003.py"
+    text = module.read_text()
+    module.write_text(text.replace('Sql("DROP TABLE c")', 'Sql("SELECT 1")'))
+    for command in (["check"], ["up"], ["down", "--yes"], ["status"], ["squash", "1:3"]):
+        err = cli.quick(*command, code=2).err
+        assert "the SQL is not the one that was shown to do" in err
+        assert 'write proven = "' in err
+    assert tables(connection) == ["a", "b", "c"]
+    module.write_text(text.replace('Sql("DROP TABLE c")', 'Sql("DROP  TABLE c -- as before")'))
+    cli.quick("status", "--check")
+
+
 def test_rolling_back_a_squashed_version_deletes_all_its_rows(
     cli: Command, versions: Path, connection: psycopg.Connection, shadow: list[str]
 ) -> None:

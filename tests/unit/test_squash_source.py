@@ -9,7 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from neuron_schema.errors import InternalError, SquashRefused, TargetError, UsageError
+from neuron_schema.errors import (
+    InternalError,
+    SquashRefused,
+    TargetError,
+    UsageError,
+    VersionError,
+)
 from neuron_schema.model import Migration, OwnCommit, Statement
 from neuron_schema.quoting import literal
 from neuron_schema.schemafile.squash import Draft, compose, parts_of, span_of
@@ -179,8 +185,11 @@ def test_two_squashes_in_a_row_are_written_and_read_as_a_list() -> None:
 def test_a_module_that_reads_otherwise_is_never_written() -> None:
     """Whatever is wrong with the writing of it."""
     draft = compose((ONE, TWO))
+    other = source_of(draft).replace("TABLE c", "TABLE d", 1)
+    with pytest.raises(VersionError, match="`proven`"):
+        load(draft, other, "x.py")
     with pytest.raises(InternalError, match="does not read as it was written"):
-        load(draft, source_of(draft).replace("TABLE c", "TABLE d", 1), "x.py")
+        load(draft, other.replace("proven =", "shown ="), "x.py")
     with pytest.raises(InternalError):
         load(draft, source_of(draft).replace("replaces =", "replaced ="), "x.py")
 
