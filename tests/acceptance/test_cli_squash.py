@@ -356,6 +356,27 @@ def test_rebase_leaves_a_squashed_version_its_number(
     assert cli.quick("rebase", "--offline").out == "004_mine.py -> 005_mine.py\n"
 
 
+def test_rebase_tells_of_a_squashed_version_with_anothers_number(
+    cli: Command, versions: Path, shadow: list[str]
+) -> None:
+    """A version of this branch alone is in it, and the other branch has used its number."""
+    root = versions.parent
+    git(root, "init", "-q")
+    committed(root, "base")
+    git(root, "checkout", "-q", "-b", "mine")
+    write_version(versions, "004_mine", up=["CREATE TABLE mine (id int)"])
+    committed(root, "mine")
+    cli.quick("squash", "3:4", "--yes", *shadow)
+    committed(root, "squashed")
+    git(root, "checkout", "-q", "main")
+    write_version(versions, "004_theirs", up=["CREATE TABLE theirs (id int)"])
+    committed(root, "theirs")
+    git(root, "checkout", "-q", "mine")
+    git(root, "merge", "-q", "main")
+    err = cli.quick("rebase", "--offline", code=2).err
+    assert "004_squashed_003_to_004.py and 004_theirs.py have one number" in err
+
+
 INDEX = {
     "imports": "from sqlalchemy import Column, Index, Integer, MetaData, Table\n"
     "from sqlalchemy.schema import CreateIndex, DropIndex",
