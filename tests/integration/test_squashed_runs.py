@@ -15,13 +15,14 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.discovery import VersionSet
-from neuron_schema.errors import HistoryConflict, NeuronSchemaError
+from neuron_schema.errors import ConnectionFailed, HistoryConflict, NeuronSchemaError
 from neuron_schema.model import Direction, Outcome, StepEnded
 from neuron_schema.runner import MigrationRunner
 from neuron_schema.schemafile.squash import compose, parts_of
 from neuron_schema.schemafile.squash_source import source_of
 from tests.conftest import libpq
 from tests.faults.processes import start
+from tests.proxy import Proxy
 from tests.runs import applied, leftovers, scalar, wait_for
 from tests.support import write_version
 
@@ -251,6 +252,30 @@ def test_a_rollback_that_is_killed_leaves_all_the_rows_and_tables(
     observer.execute("DROP TABLE gate")
     MigrationRunner(engine, tmp_path / NEW).down()
     assert (applied(observer), tables(observer)) == ([], [])
+
+
+@pytest.mark.parametrize("deliver", [False, True], ids=["before", "after"])
+def test_a_rollback_cut_at_any_message_takes_all_the_rows_or_none(
+    database: URL, engine: Engine, releases: Path, observer: psycopg.Connection, *, deliver: bool
+) -> None:
+    """Whether the commit was lost, the rows that stand for the version tell together."""
+    old = MigrationRunner(engine, releases / OLD)
+    cut_at, reached = 1, True
+    while reached:
+        old.up()
+        with Proxy(database, cut_at=cut_at, deliver=deliver) as proxy:
+            through = create_engine(proxy.url.set(password="x"), poolclass=NullPool)
+            try:
+                report = MigrationRunner(through, releases / NEW, deadline=60).down("1")
+            except ConnectionFailed:
+                # Only the first look gives up at once.
+                assert (applied(observer), tables(observer)) == (ALL, ["t1", "t2", "t3", "t4"])
+            else:
+                assert [one.outcome for one in report.steps] == [Outcome.ROLLED_BACK]
+                assert (applied(observer), tables(observer)) == (["001"], ["t1"])
+            reached = proxy.cut
+        cut_at += 1
+    assert cut_at > 10
 
 
 def test_without_a_log_a_rollback_takes_all_rows_too(
