@@ -168,11 +168,26 @@ class Course:
                 whole += [step.version for step in steps if step.covers]
                 moved = sorted(version for version in whole if int(version) not in now)
                 what = "rolled back"
+            if not moved:
+                moved, what = self._other_texts(left, look), "applied anew"
         if moved:
             raise HistoryConflict(
                 f"{', '.join(moved)} was {what} by another run meanwhile",
                 remedy="look at `neuron-schema status` and run again",
             )
+
+    def _other_texts(self, numbers: set[int], look: Look) -> list[str]:
+        """Return the rows of numbers that are there with another text than the plan was made for.
+
+        What undoes the one need not undo the other; and a squashed version that ran as one may
+        have come back as the versions that it was made of, which are more rows than one.
+        """
+        then = {row.number: row.checksum for row in self.plan.applied}
+        return [
+            row.version
+            for row in look.applied
+            if row.number in numbers and row.checksum != then.get(row.number)
+        ]
 
     @property
     def current(self) -> tuple[Step, float] | None:

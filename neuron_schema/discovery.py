@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from neuron_schema.checksum_cache import ChecksumCache, Known
 from neuron_schema.errors import VersionError
 from neuron_schema.model import VersionInfo
-from neuron_schema.squashed import refuse_replaced
+from neuron_schema.squashed import ends_with, refuse_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -129,7 +129,8 @@ class VersionSet:
                 digest = hashlib.sha256(source).hexdigest()
                 digests.append(digest)
                 known = cache.get(digest) if cache else None
-                if known is not None:
+                # Of the same bytes under another number, what they replace is refused.
+                if known is not None and ends_with(known.replaces, file.number):
                     self._checked.add(digest)
                 else:
                     self._compiled[digest] = learned = learn(file, source, digest)

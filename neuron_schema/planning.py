@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from neuron_schema.model import AppliedRow
+    from neuron_schema.squashed import Account
 
 _MAX_DIGITS = 10
 _SHORTEST_CHECKSUM = 12
@@ -54,9 +55,13 @@ def statuses(
     infos: Sequence[VersionInfo], applied: Sequence[AppliedRow]
 ) -> tuple[MigrationStatus, ...]:
     """Return how every version stands, in the order of their numbers."""
-    rows = {row.number: row for row in account(infos, applied).rows}
+    known = account(infos, applied)
+    rows = {row.number: row for row in known.rows}
     newest_file = max((info.number for info in infos), default=0)
-    lines = {info.number: _status_of(info, rows.get(info.number)) for info in infos}
+    lines = {
+        info.number: _status_of(info, rows.get(info.number), torn=info.number in known.torn)
+        for info in infos
+    }
     for number, row in rows.items():
         if number not in lines:
             lines[number] = MigrationStatus(
@@ -69,10 +74,10 @@ def statuses(
     return tuple(line for _, line in sorted(lines.items()))
 
 
-def _status_of(info: VersionInfo, row: AppliedRow | None) -> MigrationStatus:
+def _status_of(info: VersionInfo, row: AppliedRow | None, *, torn: bool) -> MigrationStatus:
     if row is None:
         status = Status.PENDING
-    elif row.checksum is not None and row.checksum != info.checksum:
+    elif _changed(info, row, torn=torn):
         status = Status.MODIFIED
     else:
         status = Status.APPLIED
@@ -219,11 +224,14 @@ def select_down(
         TargetError: ``to`` is not applied; both ``to`` and ``count``; ``count`` below 1.
         HistoryConflict: a version to roll back has no file or a modified one.
     """
-    rows = _rows_down(account(infos, applied).rows, to=to, count=count)
+    known = account(infos, applied)
+    rows = _rows_down(known.rows, to=to, count=count)
     files = {info.number: info for info in infos}
-    changed = [row for row in rows if _changed(files.get(row.number), row)]
+    changed = [
+        row for row in rows if _changed(files.get(row.number), row, torn=row.number in known.torn)
+    ]
     if changed and recorded is None:
-        raise _changed_files(changed, files)
+        raise _changed_files(changed, files, known)
     stand_ins = {one.number: one for one in recorded or ()}
     unknown = [row for row in changed if not _recorded(stand_ins.get(row.number), row)]
     if unknown:
@@ -262,9 +270,15 @@ def _rows_down(
     return rows[: 1 if count is None else count]
 
 
-def _changed(info: VersionInfo | None, row: AppliedRow) -> bool:
-    """Whether a version's file is not the one that was applied."""
-    return info is None or (row.checksum is not None and row.checksum != info.checksum)
+def _changed(info: VersionInfo | None, row: AppliedRow, *, torn: bool) -> bool:
+    """Whether a version's file is not the one that was applied.
+
+    Args:
+        info: The file's version, or None where there is no file.
+        row: The row under its number.
+        torn: The row is one of a part of a squashed version, whose file holds more than it.
+    """
+    return info is None or torn or (row.checksum is not None and row.checksum != info.checksum)
 
 
 def _recorded(migration: Migration | None, row: AppliedRow) -> bool:
@@ -272,15 +286,19 @@ def _recorded(migration: Migration | None, row: AppliedRow) -> bool:
     return migration is not None and (row.checksum is None or row.checksum == migration.checksum)
 
 
-def _changed_files(rows: Sequence[AppliedRow], files: Mapping[int, VersionInfo]) -> HistoryConflict:
+def _changed_files(
+    rows: Sequence[AppliedRow], files: Mapping[int, VersionInfo], known: Account
+) -> HistoryConflict:
     gone = [row for row in rows if row.number not in files]
-    modified = [row for row in rows if row.number in files]
+    modified = [row for row in rows if row.number in files and row.number not in known.torn]
+    numbers = {row.number for row in rows}
     sentences = [f"no file to roll back {_labels(gone)}"] if gone else []
     if modified:
         sentences.append(
             f"{_labels(modified)} was modified after it was applied: its present `down` "
             "need not undo what was done"
         )
+    sentences.extend(part.sentence for part in known.partly if part.numbers & numbers)
     return HistoryConflict(
         "; ".join(sentences),
         remedy="run this from the code that applied it, or restore the file; --from-history runs "
@@ -298,8 +316,12 @@ def without_their_files(
 ) -> tuple[str, ...]:
     """Return the applied versions whose file is gone or was modified."""
     files = {info.number: info for info in infos}
-    rows = account(infos, applied).rows
-    return tuple(row.version for row in rows if _changed(files.get(row.number), row))
+    known = account(infos, applied)
+    return tuple(
+        row.version
+        for row in known.rows
+        if _changed(files.get(row.number), row, torn=row.number in known.torn)
+    )
 
 
 def select_baseline(

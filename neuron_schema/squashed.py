@@ -8,31 +8,23 @@ together for the squashed version, so that it is applied and none of them is mis
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from neuron_schema.compile_error import CompileError
 from neuron_schema.errors import VersionError
 from neuron_schema.model import AppliedRow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from neuron_schema.model import RowSet, VersionInfo
 
 PARTLY_REMEDY = (
     "check out the release before the squash, run `neuron-schema up` from there, and come back"
 )
 
-_VERSION = re.compile(r"[0-9]{1,10}")
-_CHECKSUM = re.compile(r"[0-9a-f]{64}")
-_SHAPE = 'write replaces = {"002": "<checksum>", "003": "<checksum>"}, as `squash` does'
-_LEAST = 2
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(NamedTuple):
     """A squashed version of which a database has a part.
 
     Attributes:
@@ -46,8 +38,7 @@ class Part:
     numbers: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(NamedTuple):
     """The history as the versions of today see it.
 
     Attributes:
@@ -64,58 +55,9 @@ class Account:
         return frozenset(number for part in self.partly for number in part.numbers)
 
 
-def checked(declared: object, own: int) -> tuple[RowSet, ...]:
-    """Return what a module declares as ``replaces``: one dict, or a list of alternatives.
-
-    Args:
-        declared: Its value.
-        own: The module's number.
-
-    Raises:
-        CompileError: it is neither; a key is no version or a value no checksum; it does not end
-            with the module's own number.
-    """
-    sets = declared if isinstance(declared, list) else [declared]
-    if not sets:
-        raise CompileError("it is empty", _SHAPE)
-    return tuple(_checked_set(each, own) for each in sets)
-
-
-def _checked_set(declared: object, own: int) -> RowSet:
-    if not isinstance(declared, Mapping):
-        raise CompileError("it is neither a dict nor a list of dicts", _SHAPE)
-    pairs: dict[int, tuple[str, str]] = {}
-    for version, checksum in declared.items():
-        if not isinstance(version, str) or not _VERSION.fullmatch(version) or int(version) < 1:
-            raise CompileError(f"{version!r} is no version", _SHAPE)
-        if not isinstance(checksum, str) or not _CHECKSUM.fullmatch(checksum):
-            raise CompileError(f"{version}: {checksum!r} is no checksum of 64 digits", _SHAPE)
-        if int(version) in pairs:
-            raise CompileError(f"{version} stands there twice", "keep one of them")
-        pairs[int(version)] = (version, checksum)
-    if len(pairs) < _LEAST or max(pairs) != own:
-        # With less it would only let an altered text pass for the applied one.
-        raise CompileError(
-            f"it names {', '.join(version for version, _ in pairs.values()) or 'nothing'}",
-            f"a squashed version replaces at least two, of which the last has its number, {own}",
-        )
-    return tuple(pair for _, pair in sorted(pairs.items()))
-
-
-def declares(source: bytes) -> bool:
-    """Whether a module's text declares ``replaces``: its number is one that databases know."""
-    import ast  # not needed by those who only look at the history
-
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return any(
-        isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Dict | ast.List)
-        and any(isinstance(each, ast.Name) and each.id == "replaces" for each in node.targets)
-        for node in tree.body
-    )
+def ends_with(sets: Sequence[RowSet], own: int) -> bool:
+    """Whether what was declared once is that of a module with this number."""
+    return all(int(rows[-1][0]) == own for rows in sets)
 
 
 def replaced_numbers(info: VersionInfo) -> frozenset[int]:

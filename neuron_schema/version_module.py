@@ -183,15 +183,17 @@ def _load(module: _Module, *, version: str, name: str) -> Migration:
         down_statements=down_statements,
         irreversible=irreversible,
         settings=_settings(namespace, (*up_statements, *down_statements), module),
-        replaces=_replaces(namespace, version, module),
+        replaces=_replaces(namespace, version, digest, module),
         accept=_acceptances(namespace, module),
     )
 
 
-def _replaces(namespace: dict[str, Any], version: str, module: _Module) -> tuple[RowSet, ...]:
+def _replaces(
+    namespace: dict[str, Any], version: str, digest: str, module: _Module
+) -> tuple[RowSet, ...]:
     from sqlalchemy.sql.visitors import Visitable
 
-    from neuron_schema import squashed
+    from neuron_schema import replaces
     from neuron_schema.compiler import CompileError
 
     declared = namespace.get("replaces")
@@ -199,9 +201,16 @@ def _replaces(namespace: dict[str, Any], version: str, module: _Module) -> tuple
     if declared is None or isinstance(declared, Visitable):
         return ()
     try:
-        return squashed.checked(declared, int(version))
+        found = replaces.checked(declared, int(version))
     except CompileError as error:
         raise _invalid(error, "`replaces`", module.place("replaces")) from None
+    proven = namespace.get("proven")
+    try:
+        if not isinstance(proven, Visitable):
+            replaces.check_proven(proven, digest)
+    except CompileError as error:
+        raise _invalid(error, "`proven`", module.place("proven")) from None
+    return found
 
 
 def _settings(

@@ -58,6 +58,7 @@ def status(
         "status", as_json=as_json, database_url=database_url, versions=versions, environment=env
     ) as call:
         from neuron_schema import planning
+        from neuron_schema.squashed import account
 
         with call.database() as address:
             look, found = call.look_around(address)
@@ -70,6 +71,8 @@ def status(
             if line.covers:
                 parts = ", ".join((*line.covers, line.version))
                 note(f"{line.version}_{line.name} was applied as {parts}, before the squash")
+        for part in account(infos, look.applied).partly:
+            warn(part.sentence)
         for one in found:
             warn(f"{one.kind}: {one.name} of {one.table}; to clear it away: {one.remedy}")
         call.put(

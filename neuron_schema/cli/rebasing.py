@@ -39,13 +39,15 @@ def rebase(
     ) as call:
         from neuron_schema.cli.schemafile import wanted_files, write_files
         from neuron_schema.discovery import locate, read, versions_in
+        from neuron_schema.replaces import declares
         from neuron_schema.schemafile import checksums, renumber
-        from neuron_schema.squashed import declares
 
         directory = locate(call.settings.versions)
         local, base = renumber.local_versions(directory, branch)
-        local = tuple(file for file in local if not declares(read(file.path)))
+        squashed = tuple(file for file in local if declares(read(file.path)))
+        local = tuple(file for file in local if file not in squashed)
         others = tuple(file for file in versions_in(directory) if file not in local)
+        _refuse_shared(squashed, others)
         chosen = renumber.renames(local, others, renumber.numbers_of(directory, base))
         if chosen and not offline:
             _refuse_applied(call, [each.file for each in chosen])
@@ -64,6 +66,26 @@ def rebase(
         names = (checksums.SCHEMA_FILE, checksums.FILE)
         if any((directory / name).exists() for name in names):
             write_files(call, wanted_files(call, shadow_url))
+
+
+def _refuse_shared(squashed: Sequence[VersionFile], others: Sequence[VersionFile]) -> None:
+    """Refuse to leave a squashed version the number that a version of the other branch has.
+
+    Raises:
+        VersionError: with both files.
+    """
+    from neuron_schema.errors import VersionError
+
+    for one in squashed:
+        twin = next((file for file in others if file.number == one.number and file != one), None)
+        if twin is not None:
+            raise VersionError(
+                f"{one.path.name} and {twin.path.name} have one number, and a squashed version "
+                "keeps the one of the last version that it replaces",
+                where=str(one.path),
+                remedy="restore the versions that were squashed, run `neuron-schema rebase`, and "
+                "squash them anew",
+            )
 
 
 def _refuse_applied(call: Invocation, files: Sequence[VersionFile]) -> None:

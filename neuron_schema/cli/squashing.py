@@ -49,13 +49,14 @@ def squash(
 ) -> None:
     """Put one version in place of those from A to B, proven to do the same."""
     with Invocation("squash", as_json=as_json, versions=versions, environment=env) as call:
+        from neuron_schema.planning import target_number
         from neuron_schema.schemafile.squash import compose, parts_of, span_of
         from neuron_schema.schemafile.squash_files import begun
         from neuron_schema.squashed import refuse_replaced
 
         first, last = span_of(span)
         migrations = call.versions.migrations()
-        interrupted = begun(migrations, int(first), int(last))
+        interrupted = begun(migrations, target_number(first), target_number(last))
         if interrupted is not None:
             wanted = _checked_name(name) or interrupted.name
             left = _Left(squashed=interrupted, name=wanted, migrations=migrations)

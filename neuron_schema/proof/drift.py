@@ -104,9 +104,11 @@ def applied_versions(
     by_number = {info.number: info for info in infos}
     found: list[VersionInfo] = []
     others: list[str] = []
-    for row in account(infos, applied).rows:
+    known = account(infos, applied)
+    for row in known.rows:
         info = by_number.get(row.number)
-        if info is not None and row.checksum in (None, info.checksum):
+        whole = row.number not in known.torn
+        if info is not None and whole and row.checksum in (None, info.checksum):
             found.append(info)
         else:
             others.append(row.version)

@@ -41,7 +41,9 @@ def exchange(old: Sequence[Path], new: Path, texts: Mapping[Path, str]) -> None:
             raise
     except OSError as error:
         raise UsageError(
-            f"{error.filename} cannot be exchanged: {error.strerror}", where=str(error.filename)
+            # A disk that is full has no name.
+            f"{error.filename or new} cannot be exchanged: {error.strerror}",
+            where=str(error.filename or new),
         ) from None
 
 
@@ -139,7 +141,8 @@ def uncommitted(paths: Sequence[Path]) -> tuple[str, ...]:
                 "status",
                 "--porcelain=v1",
                 "-z",
-                "--ignored=no",
+                # Nobody could bring back an ignored file either.
+                "--ignored=traditional",
                 "--",
                 *(path.name for path in paths),
             ],
@@ -154,7 +157,10 @@ def uncommitted(paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _names(printed: bytes) -> Iterator[str]:
-    """Yield the file names that `git status -z` prints, each after two letters and a blank."""
+    """Yield the file names that `git status -z` prints, each after two letters and a blank.
+
+    A directory that is ignored as a whole ends with a slash and has none.
+    """
     for entry in printed.decode(errors="surrogateescape").split("\0"):
-        if entry[3:]:
-            yield entry[3:].rpartition("/")[2]
+        if name := entry[3:].rpartition("/")[2]:
+            yield name

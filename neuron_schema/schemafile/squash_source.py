@@ -38,9 +38,8 @@ def load(draft: Draft, source: str, path: str) -> Migration:
     """
     with version_module.no_connections():
         found = version_module.load(source.encode(), path, version=draft.version, name=draft.name)
-    up, down = ([Statement(sql=item.sql) for item in items] for items in (draft.up, draft.down))
     same = (
-        found.checksum == checksum(up, down)
+        found.checksum == _checksum(draft)
         and found.settings == draft.settings
         and found.replaces == draft.replaces
         and found.irreversible == draft.irreversible
@@ -53,6 +52,11 @@ def load(draft: Draft, source: str, path: str) -> Migration:
     return found
 
 
+def _checksum(draft: Draft) -> str:
+    up, down = ([Statement(sql=item.sql) for item in items] for items in (draft.up, draft.down))
+    return checksum(up, down)
+
+
 def _lines(draft: Draft) -> Iterator[str]:
     yield from _docstring(draft)
     yield ""
@@ -61,6 +65,9 @@ def _lines(draft: Draft) -> Iterator[str]:
     yield ""
     yield "# What this was made of, with checksums: who has applied all of it has applied this."
     yield from _replaces(draft.replaces)
+    yield ""
+    yield "# The checksum of what was shown to do the same: the text below stays as it is."
+    yield f'proven = "{_checksum(draft)}"'
     if draft.settings:
         yield ""
         yield "settings = {"

@@ -116,6 +116,9 @@ def test_a_database_with_a_part_is_refused_and_comes_back_from_the_old_release(
     shutil.copytree(versions, before)
     cli.quick("up", "2")
     cli.quick("squash", "1:3", "--yes", *shadow)
+    for command, code in ((["status"], 0), (["down", "--yes"], 4)):
+        told = cli.quick(*command, code=code).err
+        assert "003_squashed_001_to_003 replaces 001, 002, 003" in told
     for command in (["up"], ["status", "--check"], ["plan"], ["wait", "--timeout", "0"]):
         err = cli.quick(*command, code=4).err
         assert "003_squashed_001_to_003 replaces 001, 002, 003" in err
@@ -125,6 +128,24 @@ def test_a_database_with_a_part_is_refused_and_comes_back_from_the_old_release(
     cli.quick("up", "--versions", str(before))
     cli.quick("up")
     assert statuses(cli) == [("003", "applied")]
+
+
+def test_a_squashed_version_that_was_altered_runs_nowhere(
+    cli: Command, versions: Path, connection: psycopg.Connection, shadow: list[str]
+) -> None:
+    """A database with its parts has no row with its checksum; its own text tells: exit 2."""
+    cli.quick("up")
+    cli.quick("squash", "1:3", "--yes", *shadow)
+    module = versions / "003_squashed_001_to_003.py"
+    text = module.read_text()
+    module.write_text(text.replace('Sql("DROP TABLE c")', 'Sql("SELECT 1")'))
+    for command in (["check"], ["up"], ["down", "--yes"], ["status"], ["squash", "1:3"]):
+        err = cli.quick(*command, code=2).err
+        assert "the SQL is not the one that was shown to do" in err
+        assert 'write proven = "' in err
+    assert tables(connection) == ["a", "b", "c"]
+    module.write_text(text.replace('Sql("DROP TABLE c")', 'Sql("DROP  TABLE c -- as before")'))
+    cli.quick("status", "--check")
 
 
 def test_rolling_back_a_squashed_version_deletes_all_its_rows(
@@ -217,6 +238,7 @@ def test_the_module_reads_as_its_author_would_have_written_it(
         ("1", "'1' is no span"),
         ("a:b", "'a' is no version"),
         ("0:2", "there is no version 0"),
+        pytest.param(f"1:{'0' * 5000}9", "there is no version", id="many zeros"),
     ],
 )
 def test_what_is_no_span_of_versions_is_refused(
@@ -263,6 +285,23 @@ def test_files_that_git_has_not_are_not_removed(
     committed(root, "more")
     cli.quick("squash", "1:4", "--yes", *shadow)
     assert names(versions) == ["004_squashed_001_to_004.py"]
+
+
+def test_a_file_that_git_ignores_is_not_removed(
+    cli: Command, versions: Path, shadow: list[str]
+) -> None:
+    """It is nowhere else; in a directory that is ignored as a whole git has no part."""
+    root = versions.parent
+    git(root, "init", "-q")
+    (root / ".gitignore").write_text("002_*\n")
+    committed(root, "base")
+    err = cli.quick("squash", "1:3", "--yes", *shadow, code=9).err
+    assert "002_b.py: not committed" in err
+    git(root, "rm", "-q", "--cached", "-r", "versions")
+    (root / ".gitignore").write_text("/versions/\n")
+    git(root, "commit", "-q", "-m", "without them")
+    cli.quick("squash", "1:3", "--yes", *shadow)
+    assert names(versions) == ["003_squashed_001_to_003.py"]
 
 
 def test_what_one_transaction_does_not_do_is_not_written(
@@ -315,6 +354,27 @@ def test_rebase_leaves_a_squashed_version_its_number(
     committed(root, "theirs")
     git(root, "checkout", "-q", "mine")
     assert cli.quick("rebase", "--offline").out == "004_mine.py -> 005_mine.py\n"
+
+
+def test_rebase_tells_of_a_squashed_version_with_anothers_number(
+    cli: Command, versions: Path, shadow: list[str]
+) -> None:
+    """A version of this branch alone is in it, and the other branch has used its number."""
+    root = versions.parent
+    git(root, "init", "-q")
+    committed(root, "base")
+    git(root, "checkout", "-q", "-b", "mine")
+    write_version(versions, "004_mine", up=["CREATE TABLE mine (id int)"])
+    committed(root, "mine")
+    cli.quick("squash", "3:4", "--yes", *shadow)
+    committed(root, "squashed")
+    git(root, "checkout", "-q", "main")
+    write_version(versions, "004_theirs", up=["CREATE TABLE theirs (id int)"])
+    committed(root, "theirs")
+    git(root, "checkout", "-q", "mine")
+    git(root, "merge", "-q", "main")
+    err = cli.quick("rebase", "--offline", code=2).err
+    assert "004_squashed_003_to_004.py and 004_theirs.py have one number" in err
 
 
 INDEX = {

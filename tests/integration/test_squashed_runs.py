@@ -15,13 +15,14 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.discovery import VersionSet
-from neuron_schema.errors import HistoryConflict, NeuronSchemaError
+from neuron_schema.errors import ConnectionFailed, HistoryConflict, NeuronSchemaError
 from neuron_schema.model import Direction, Outcome, StepEnded
 from neuron_schema.runner import MigrationRunner
 from neuron_schema.schemafile.squash import compose, parts_of
 from neuron_schema.schemafile.squash_source import source_of
 from tests.conftest import libpq
 from tests.faults.processes import start
+from tests.proxy import Proxy
 from tests.runs import applied, leftovers, scalar, wait_for
 from tests.support import write_version
 
@@ -184,6 +185,20 @@ def test_a_part_that_the_old_release_rolls_back_meanwhile_stops_the_whole(
     assert (applied(observer), tables(observer)) == (ALL[:3], ["t1", "t2", "t3"])
 
 
+def test_a_whole_that_came_back_as_its_parts_stops_the_rollback(
+    engine: Engine, releases: Path, observer: psycopg.Connection
+) -> None:
+    """The plan knows of one row only: the others would stay, and nothing of what they made."""
+    old, new = (MigrationRunner(engine, releases / name) for name in (OLD, NEW))
+    new.up()
+    plan, look = new.plan(Direction.DOWN)
+    new.down()
+    old.up()
+    with pytest.raises(HistoryConflict, match="004 was applied anew by another run meanwhile"):
+        new.run(plan, look)
+    assert (applied(observer), tables(observer)) == (ALL, ["t1", "t2", "t3", "t4"])
+
+
 def test_a_row_that_goes_unseen_is_missed_by_the_deletion(
     engine: Engine, releases: Path, observer: psycopg.Connection
 ) -> None:
@@ -237,6 +252,30 @@ def test_a_rollback_that_is_killed_leaves_all_the_rows_and_tables(
     observer.execute("DROP TABLE gate")
     MigrationRunner(engine, tmp_path / NEW).down()
     assert (applied(observer), tables(observer)) == ([], [])
+
+
+@pytest.mark.parametrize("deliver", [False, True], ids=["before", "after"])
+def test_a_rollback_cut_at_any_message_takes_all_the_rows_or_none(
+    database: URL, engine: Engine, releases: Path, observer: psycopg.Connection, *, deliver: bool
+) -> None:
+    """Whether the commit was lost, the rows that stand for the version tell together."""
+    old = MigrationRunner(engine, releases / OLD)
+    cut_at, reached = 1, True
+    while reached:
+        old.up()
+        with Proxy(database, cut_at=cut_at, deliver=deliver) as proxy:
+            through = create_engine(proxy.url.set(password="x"), poolclass=NullPool)
+            try:
+                report = MigrationRunner(through, releases / NEW, deadline=60).down("1")
+            except ConnectionFailed:
+                # Only the first look gives up at once.
+                assert (applied(observer), tables(observer)) == (ALL, ["t1", "t2", "t3", "t4"])
+            else:
+                assert [one.outcome for one in report.steps] == [Outcome.ROLLED_BACK]
+                assert (applied(observer), tables(observer)) == (["001"], ["t1"])
+            reached = proxy.cut
+        cut_at += 1
+    assert cut_at > 10
 
 
 def test_without_a_log_a_rollback_takes_all_rows_too(

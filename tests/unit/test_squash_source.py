@@ -9,7 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from neuron_schema.errors import InternalError, SquashRefused, TargetError, UsageError
+from neuron_schema.errors import (
+    InternalError,
+    SquashRefused,
+    TargetError,
+    UsageError,
+    VersionError,
+)
 from neuron_schema.model import Migration, OwnCommit, Statement
 from neuron_schema.quoting import literal
 from neuron_schema.schemafile.squash import Draft, compose, parts_of, span_of
@@ -179,8 +185,11 @@ def test_two_squashes_in_a_row_are_written_and_read_as_a_list() -> None:
 def test_a_module_that_reads_otherwise_is_never_written() -> None:
     """Whatever is wrong with the writing of it."""
     draft = compose((ONE, TWO))
+    other = source_of(draft).replace("TABLE c", "TABLE d", 1)
+    with pytest.raises(VersionError, match="`proven`"):
+        load(draft, other, "x.py")
     with pytest.raises(InternalError, match="does not read as it was written"):
-        load(draft, source_of(draft).replace("TABLE c", "TABLE d", 1), "x.py")
+        load(draft, other.replace("proven =", "shown ="), "x.py")
     with pytest.raises(InternalError):
         load(draft, source_of(draft).replace("replaces =", "replaced ="), "x.py")
 
@@ -268,6 +277,23 @@ def test_what_fails_half_way_is_put_back(
     else:
         exchange(old, new, texts)
         assert files(tmp_path) == {"003_new.py": "new", "checksums.txt": "sums"}
+
+
+def test_a_full_disk_is_told_with_the_file_that_was_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails while it is written names no file."""
+    from pathlib import Path
+
+    def full(self: Path, _: bytes) -> int:
+        raise OSError(28, "no space")
+
+    old = [tmp_path / name for name in ("001_a.py", "002_b.py")]
+    for path in old:
+        path.write_text("")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match=r"002_new.py cannot be exchanged: no space"):
+        exchange(old, tmp_path / "002_new.py", {tmp_path / "002_new.py": "x"})
 
 
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +24,7 @@ from neuron_schema.model import (
     Status,
     VersionInfo,
 )
+from neuron_schema.proof.drift import applied_versions
 from neuron_schema.squashed import account
 from tests.support import write_version
 
@@ -114,6 +117,28 @@ def test_a_part_of_them_is_a_conflict_with_one_sentence(
         assert word not in str(caught.value)
     with pytest.raises(HistoryConflict, match="replaces 002"):
         planning.select_baseline(FILES, applied, "006")
+
+
+UNNAMED = rows(v001=None, v003=None, v005=None)
+
+
+@pytest.mark.parametrize("applied", [each for each, _ in PARTS] + [UNNAMED])
+def test_a_part_is_not_rolled_back_by_the_down_of_the_whole(
+    applied: tuple[AppliedRow, ...],
+) -> None:
+    """It would undo more than is there, and leave rows of the others; the log knows the part's."""
+    with pytest.raises(HistoryConflict, match="005_squashed replaces 002, 003, 005, of which"):
+        planning.select_down(FILES, applied, to="1")
+    parts = {row.version for row in applied if 1 < row.number < 6}
+    assert set(planning.without_their_files(FILES, applied)) == parts
+    assert stands(applied)["005"] == ("modified" if "005" in parts else "pending")
+    assert set(applied_versions(FILES, applied)[1]) == parts
+
+
+def test_what_lies_above_a_part_is_rolled_back_as_ever() -> None:
+    """It is whole."""
+    applied = rows(v001="c1", v003="c3", v005="c5", v006="c6")
+    assert [one.version for one in planning.select_down(FILES, applied).infos] == ["006"]
 
 
 def test_a_repair_does_not_make_a_part_pass_for_the_whole() -> None:
@@ -256,6 +281,15 @@ def test_its_own_rows_are_no_strangers_to_a_rollback_of_more() -> None:
     assert len(course.plan.steps) == 2
 
 
+def test_what_came_back_with_another_text_is_not_rolled_back() -> None:
+    """The row has the number of the step; its version is another one, or a part of it."""
+    ran_as_one = rows(v001="c1", v005="new")
+    plan = Plan(direction=Direction.DOWN, steps=(step_down(ran_as_one),), applied=ran_as_one)
+    now = Look(facts=_facts(), table=HistoryTable(schema="s"), exists=True, applied=WHOLE)
+    with pytest.raises(HistoryConflict, match="005 was applied anew by another run meanwhile"):
+        Course(plan, ()).replan(now)
+
+
 def _like(step: Step, version: str) -> Step:
     from dataclasses import replace
 
@@ -357,3 +391,23 @@ def test_what_is_replaced_is_remembered_with_the_checksum(tmp_path: Path) -> Non
     again = VersionSet(versions, cache_directory=cache)
     assert again.infos() == first
     assert not again._compiled
+
+
+def test_the_same_bytes_under_another_number_are_refused(tmp_path: Path) -> None:
+    """What is remembered of them was right for the first number only."""
+    versions, cache = tmp_path / "versions", tmp_path / "cache"
+    write_version(versions, "005_a", body=f"replaces = {{'002': '{SUM}', '005': '{SUM}'}}")
+    VersionSet(versions, cache_directory=cache).infos()
+    (versions / "005_a.py").rename(versions / "007_a.py")
+    for _ in range(2):
+        with pytest.raises(VersionError, match="it names 002, 005"):
+            VersionSet(versions, cache_directory=cache).infos()
+
+
+def test_who_only_looks_at_the_history_reads_no_declarations() -> None:
+    """A run with nothing to do does not import what checks them."""
+    code = "import neuron_schema.planning, neuron_schema.discovery, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    imported = set(done.stdout.split())
+    assert "neuron_schema.squashed" in imported
+    assert not imported & {"neuron_schema.replaces", "neuron_schema.compile_error"}
