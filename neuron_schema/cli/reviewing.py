@@ -104,7 +104,7 @@ def review(
     env: Environment = None,
     as_json: Json = False,
 ) -> None:
-    """Measure on a throw-away server what a branch's versions do to a database in use."""
+    """Measure what a branch does to a database in use."""
     chosen = format_ or (Format.JSON if as_json else Format.TERMINAL)
     is_json = as_json or chosen is Format.JSON
     with Invocation("review", as_json=is_json, versions=versions, environment=env) as call:

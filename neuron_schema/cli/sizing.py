@@ -31,7 +31,7 @@ def stats(
     env: Environment = None,
     as_json: Json = False,
 ) -> None:
-    """Tell how large the tables of a database are: names and numbers, no data."""
+    """Tell how large the tables of a database are."""
     with (
         Invocation("stats", as_json=as_json, database_url=database_url, environment=env) as call,
         call.database() as address,

@@ -47,7 +47,7 @@ def squash(
     env: Environment = None,
     as_json: Json = False,
 ) -> None:
-    """Put one version in place of those from A to B, proven to do the same."""
+    """Put one version in place of those from A to B."""
     with Invocation("squash", as_json=as_json, versions=versions, environment=env) as call:
         from neuron_schema.planning import target_number
         from neuron_schema.schemafile.squash import compose, parts_of, span_of

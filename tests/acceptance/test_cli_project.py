@@ -220,7 +220,7 @@ def test_shells_complete_commands_and_versions(offline: Command, versions: Path)
         }
         return offline.quick(env=env).out.split()
 
-    assert complete("neuron-schema re") == ["reset", "repair", "rebase"]
+    assert complete("neuron-schema re") == ["reset", "repair", "rebase", "review"]
     assert complete("neuron-schema up ") == ["001", "002", "003"]
     assert complete("neuron-schema plan d") == ["down"]
     assert complete("neuron-schema plan down 003") == ["003"]
