@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from neuron_schema import planning, records
-from neuron_schema.connections import check_engine, read_through
-from neuron_schema.discovery import VersionSet
-from neuron_schema.execution import Execution, Means
+from neuron_schema import planning
+from neuron_schema.discovery.version_set import VersionSet
+from neuron_schema.execution import records
+from neuron_schema.execution.connections import check_engine, read_through
+from neuron_schema.execution.execution import Execution, Means
 from neuron_schema.history import HistoryTable, Look
 from neuron_schema.locking import SessionSettings
 from neuron_schema.model import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from neuron_schema.course import Listener
+    from neuron_schema.execution.course import Listener
     from neuron_schema.history import Fetch
 
 T = TypeVar("T")

@@ -80,7 +80,7 @@ from sqlalchemy.schema import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from neuron_schema.compiler import check_step, checksum, compile_element
+from neuron_schema.compiling.compiler import check_step, checksum, compile_element
 from neuron_schema.ops import AddColumn, CreateExtension, DropColumn, Sql
 
 if TYPE_CHECKING:

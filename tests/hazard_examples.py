@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from neuron_schema import version_module
 from neuron_schema.catalog import diff
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery import version_module
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.history import HistoryTable
 from neuron_schema.proof.ground import Workshop
 from neuron_schema.proof.trunk import Trunk

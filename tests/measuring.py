@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.history import HistoryTable
 from neuron_schema.proof.ground import Workshop
 from neuron_schema.review.tracer import measure

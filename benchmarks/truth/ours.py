@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks.truth.claims import HAZARDS, claimed
 from benchmarks.truth.statements import BASE, BASE_18, SINCE_18
 from neuron_schema.catalog import diff
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import NeuronSchemaError
 from neuron_schema.history import HistoryTable
 from neuron_schema.proof.ground import Workshop

@@ -186,7 +186,7 @@ def engine_for(address: Address) -> Iterator[Any]:
 def _connect(address: Address, patience_s: float) -> Any:
     import psycopg
 
-    from neuron_schema.failures import connection_error
+    from neuron_schema.execution.failures import connection_error
     from neuron_schema.locking import Deadline
 
     deadline = Deadline(patience_s)

@@ -47,7 +47,8 @@ def history(
     with Invocation(
         "history", as_json=as_json, database_url=database_url, versions=versions, environment=env
     ) as call:
-        from neuron_schema import planning, records
+        from neuron_schema import planning
+        from neuron_schema.execution import records
 
         number = planning.target_number(version) if version is not None else None
         with call.database() as address:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from neuron_schema.course import Listener
-    from neuron_schema.discovery import VersionSet
+    from neuron_schema.discovery.version_set import VersionSet
+    from neuron_schema.execution.course import Listener
     from neuron_schema.history import Fetch, HistoryTable, Look
     from neuron_schema.leftovers import Leftover
     from neuron_schema.locking import SessionSettings
@@ -75,7 +75,7 @@ class Invocation:
             VersionError: there are none, or a file is misnamed.
         """
         if self._versions is None:
-            from neuron_schema.discovery import VersionSet
+            from neuron_schema.discovery.version_set import VersionSet
 
             self._versions = VersionSet(
                 self.settings.versions, cache_directory=cache_directory(os.environ)
@@ -142,8 +142,8 @@ class Invocation:
             ConnectionFailed, PrivilegeMissing: as for ``look``.
         """
         from neuron_schema.cli.connecting import look_at
-        from neuron_schema.preflight import NON_EMPTY_REMEDY, non_empty
-        from neuron_schema.preflight_sql import managed_sql
+        from neuron_schema.preflight.preflight import NON_EMPTY_REMEDY, non_empty
+        from neuron_schema.preflight.preflight_sql import managed_sql
 
         settings = self.settings
         sql = managed_sql(self.table, settings.schemas, settings.search_path)
@@ -172,7 +172,7 @@ class Invocation:
 
     def log_entries(self, address: Address, look: Look) -> list[LogEntry]:
         """Return the rows of the log, oldest first; none where there is no log."""
-        from neuron_schema import records
+        from neuron_schema.execution import records
 
         if not look.log_exists:
             return []
@@ -182,7 +182,7 @@ class Invocation:
         self, address: Address, look: Look, versions: Sequence[str]
     ) -> tuple[Migration, ...]:
         """Return applied versions as the log recorded them, those that it knows."""
-        from neuron_schema import records
+        from neuron_schema.execution import records
 
         if not look.log_exists or not versions:
             return ()

@@ -11,7 +11,7 @@ import typer
 def complete_version(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the versions that begin so, for the shell's completion."""
     from neuron_schema.cli.invocation import working_directory
-    from neuron_schema.discovery import VersionSet
+    from neuron_schema.discovery.version_set import VersionSet
     from neuron_schema.settings import load
 
     given: dict[str, Any] = {name: ctx.params.get(option) for name, option in _SETTINGS.items()}

@@ -104,7 +104,7 @@ def new(
 ) -> None:
     """Write the next version's file, with both lists to fill in."""
     with Invocation("new", as_json=as_json, versions=versions, environment=env) as call:
-        from neuron_schema.discovery import MAX_VERSION_DIGITS
+        from neuron_schema.discovery.version_set import MAX_VERSION_DIGITS
         from neuron_schema.errors import UsageError
 
         name = _name(slug)
@@ -208,7 +208,7 @@ def _append(path: Path, text: str) -> None:
 
 def _write_first(directory: Path) -> list[Path]:
     """Write a first version where there is none; return what was written."""
-    from neuron_schema.discovery import scan
+    from neuron_schema.discovery.version_set import scan
     from neuron_schema.errors import UsageError
 
     try:

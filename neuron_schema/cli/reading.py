@@ -36,7 +36,7 @@ from neuron_schema.cli.output import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from neuron_schema.discovery import VersionFile
+    from neuron_schema.discovery.version_set import VersionFile
     from neuron_schema.errors import VersionError
     from neuron_schema.history import Look
     from neuron_schema.model import Migration, MigrationStatus
@@ -214,8 +214,8 @@ def _compiled_afresh(
     files: Iterable[VersionFile],
 ) -> tuple[list[Migration], list[VersionError], list[str]]:
     """Return the versions that are valid, what is wrong with the others, and warnings."""
-    from neuron_schema import version_module, version_source
-    from neuron_schema.discovery import read
+    from neuron_schema.discovery import version_module, version_source
+    from neuron_schema.discovery.version_set import read
     from neuron_schema.errors import VersionError
 
     valid: list[Migration] = []

@@ -14,7 +14,7 @@ from neuron_schema.cli.output import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuron_schema.discovery import VersionFile
+    from neuron_schema.discovery.version_set import VersionFile
 
 
 def rebase(
@@ -38,8 +38,8 @@ def rebase(
         "rebase", as_json=as_json, database_url=database_url, versions=versions, environment=env
     ) as call:
         from neuron_schema.cli.schemafile import wanted_files, write_files
-        from neuron_schema.discovery import locate, read, versions_in
-        from neuron_schema.replaces import declares
+        from neuron_schema.discovery.replaces import declares
+        from neuron_schema.discovery.version_set import locate, read, versions_in
         from neuron_schema.schemafile import checksums, renumber
 
         directory = locate(call.settings.versions)
@@ -95,8 +95,8 @@ def _refuse_applied(call: Invocation, files: Sequence[VersionFile]) -> None:
         HistoryConflict: with the versions.
         NeuronSchemaError: the database cannot be asked.
     """
-    from neuron_schema import version_module
-    from neuron_schema.discovery import read
+    from neuron_schema.discovery import version_module
+    from neuron_schema.discovery.version_set import read
     from neuron_schema.errors import HistoryConflict
 
     with call.database() as address:

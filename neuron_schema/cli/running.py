@@ -233,9 +233,9 @@ def _losses(call: Invocation, address: Address, plan: Plan, look: Look) -> tuple
 
     from neuron_schema.cli.connecting import bounded
     from neuron_schema.errors import ConnectionFailed
-    from neuron_schema.losses import LIMIT_S, sentences
-    from neuron_schema.objects import dropped
-    from neuron_schema.preflight_sql import schemas_of_path
+    from neuron_schema.preflight.losses import LIMIT_S, sentences
+    from neuron_schema.preflight.preflight_sql import schemas_of_path
+    from neuron_schema.sqltext.objects import dropped
 
     losses = dropped(statement for step in plan.steps for statement in step.runs)
     settings = call.session_settings(look)
@@ -322,8 +322,8 @@ def _nothing_to_do(call: Invocation, plan: Plan, look: Look) -> str:
 
 def _interrupted(call: Invocation, address: Address, progress: Progress) -> tuple[Outcome, str]:
     """Return how an interrupted run's step ended, as the database itself tells it."""
-    from neuron_schema.course import is_done
     from neuron_schema.errors import NeuronSchemaError
+    from neuron_schema.execution.course import is_done
     from neuron_schema.model import Direction, Outcome
 
     step = progress.current

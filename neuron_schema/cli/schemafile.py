@@ -193,7 +193,9 @@ def start_from_snapshot(call: Invocation, address: Address, look: Look, to: str 
 
     from neuron_schema import log
     from neuron_schema.cli.connecting import engine_for
-    from neuron_schema.preflight_sql import schemas_of_path
+    from neuron_schema.execution.step_context import step_watch
+    from neuron_schema.execution.steps import HistoryMoved
+    from neuron_schema.preflight.preflight_sql import schemas_of_path
     from neuron_schema.schemafile.start import (
         beginning,
         loading,
@@ -202,8 +204,6 @@ def start_from_snapshot(call: Invocation, address: Address, look: Look, to: str 
         start,
         steps_of,
     )
-    from neuron_schema.step_context import step_watch
-    from neuron_schema.steps import HistoryMoved
 
     found = beginning(call.versions.directory, call.versions.infos(), to=to)
     with engine_for(address) as engine:

@@ -121,7 +121,7 @@ def _checked_name(name: str | None) -> str | None:
     Raises:
         VersionError: it cannot.
     """
-    from neuron_schema.discovery import split_file_name
+    from neuron_schema.discovery.version_set import split_file_name
 
     return None if name is None else split_file_name(Path(f"001_{name}.py"))[1]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from neuron_schema import planning
 from neuron_schema.catalog import snapshot
-from neuron_schema.connections import look_through
 from neuron_schema.errors import ExtensionMissing, NeuronSchemaError, PrivilegeMissing
+from neuron_schema.execution.connections import look_through
 from neuron_schema.model import Direction
 from neuron_schema.proof.shadow import FLAG, connected
 from neuron_schema.quoting import identifier

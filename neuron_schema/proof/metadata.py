@@ -11,7 +11,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.exc import SQLAlchemyError
 
 from neuron_schema.errors import StatementFailed, UsageError
-from neuron_schema.failures import original
+from neuron_schema.execution.failures import original
 from neuron_schema.proof.shadow import FLAG
 from neuron_schema.quoting import identifier
 

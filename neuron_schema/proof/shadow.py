@@ -22,7 +22,7 @@ from neuron_schema.errors import (
     ServerUnavailable,
     ServerUnsupported,
 )
-from neuron_schema.failures import connection_error
+from neuron_schema.execution.failures import connection_error
 from neuron_schema.history import OLDEST_SERVER
 from neuron_schema.quoting import identifier, literal
 

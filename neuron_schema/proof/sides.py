@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from neuron_schema.catalog import Snapshot
-    from neuron_schema.discovery import VersionSet
+    from neuron_schema.discovery.version_set import VersionSet
     from neuron_schema.proof.ground import Workshop
 
 SPELLINGS = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from neuron_schema.discovery import read, split_file_name
+from neuron_schema.discovery.version_set import read, split_file_name
 from neuron_schema.errors import VersionError
 from neuron_schema.planning import find_version, target_number
 from neuron_schema.review.report import Novelty
@@ -19,7 +19,7 @@ from neuron_schema.review.repository import Repository
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from neuron_schema.discovery import VersionFile, VersionSet
+    from neuron_schema.discovery.version_set import VersionFile, VersionSet
     from neuron_schema.model import Migration, VersionInfo
     from neuron_schema.review.repository import Blob
 
@@ -99,7 +99,7 @@ def _by_number(blobs: Sequence[Blob]) -> dict[int, Blob]:
 
 def _edited(file: VersionFile, blob: Blob, repository: Repository) -> bool:
     """Whether a version makes other SQL than the one of the same number did."""
-    from neuron_schema import version_module
+    from neuron_schema.discovery import version_module
 
     def load(content: bytes, path: str) -> Migration:
         return version_module.load(content, path, version=file.version, name=file.name)

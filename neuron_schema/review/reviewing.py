@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuron_schema import version_module
 from neuron_schema.catalog import Extension
-from neuron_schema.discovery import read
+from neuron_schema.discovery import version_module
+from neuron_schema.discovery.version_set import read
 from neuron_schema.proof.trunk import trunk_of
 from neuron_schema.review.course import passed_by, run
 from neuron_schema.review.mending import judged, mended

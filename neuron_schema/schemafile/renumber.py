@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuron_schema.discovery import MAX_VERSION_DIGITS, VersionFile, versions_in
+from neuron_schema.discovery.version_set import MAX_VERSION_DIGITS, VersionFile, versions_in
 from neuron_schema.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from neuron_schema import version_module
 from neuron_schema.canonical import canonical
-from neuron_schema.compiler import checksum
+from neuron_schema.compiling.compiler import checksum
+from neuron_schema.discovery import version_module
 from neuron_schema.errors import InternalError
 from neuron_schema.model import Statement
 

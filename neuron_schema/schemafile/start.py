@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuron_schema import log
-from neuron_schema.connections import Script, ask_apart, read_through
 from neuron_schema.errors import (
     ConnectionFailed,
     NeuronSchemaError,
     SnapshotUnusable,
     TargetError,
 )
+from neuron_schema.execution.connections import Script, ask_apart, read_through
+from neuron_schema.execution.step_context import StepContext
+from neuron_schema.execution.steps import run_step, write_aside
 from neuron_schema.history import create_sql, record_all_sql
 from neuron_schema.locking import OPEN_BODY, RESTORE_ROLE_BODY, STILL_OPEN_BODY, Place
-from neuron_schema.lookup import array
 from neuron_schema.model import Direction, Purpose, Statement, Step
-from neuron_schema.objects import needs
 from neuron_schema.planning import target_number
-from neuron_schema.preflight import look_ahead
-from neuron_schema.preflight_sql import Run, first_of
+from neuron_schema.preflight.preflight import look_ahead
+from neuron_schema.preflight.preflight_sql import Run, first_of
 from neuron_schema.quoting import do_block, literal
 from neuron_schema.schemafile.checksums import FILE, SCHEMA_FILE, Checksums, digest, parse
 from neuron_schema.schemafile.text import SchemaFile
 from neuron_schema.schemafile.text import parse as parse_schema
-from neuron_schema.step_context import StepContext
-from neuron_schema.steps import run_step, write_aside
+from neuron_schema.sqltext.lookup import array
+from neuron_schema.sqltext.objects import needs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -232,5 +232,7 @@ def test_an_internal_error_does_not_show_it(offline: Command, account: dict[str,
             with mock.patch(place, side_effect=RuntimeError(f"odd: {text}: odd")):
                 assert "error[NS199]" in offline.quick("status", code=1, env=env).err
                 offline.quick("status", "--json", code=1, env=env)
-        with mock.patch("neuron_schema.execution.run_step", side_effect=RuntimeError(text)):
+        with mock.patch(
+            "neuron_schema.execution.execution.run_step", side_effect=RuntimeError(text)
+        ):
             offline.quick("up", code=1, env=env)

@@ -30,34 +30,34 @@ class Mutation:
 
 MUTATIONS = {
     "run lock": Mutation(
-        "neuron_schema.step_context:guard_body",
+        "neuron_schema.execution.step_context:guard_body",
         lambda _key: "  NULL;",
         "integration/test_runner_concurrency.py::test_a_run_lock_that_is_not_let_go_is_an_error",
     ),
     "lock of an operation still at work": Mutation(
-        "neuron_schema.alone:operation_lock_key",
+        "neuron_schema.execution.alone:operation_lock_key",
         lambda _table: 1,
         "integration/test_runner_concurrency.py::test_an_operation_still_at_work_is_waited_for",
     ),
     "premise": Mutation(
-        "neuron_schema.course:premise_body",
+        "neuron_schema.execution.course:premise_body",
         lambda *_args, **_options: "  NULL;",
         "integration/test_runner_concurrency.py::"
         "test_versions_do_not_go_on_top_of_what_was_rolled_back_meanwhile",
     ),
     "look at what another run did": Mutation(
-        "neuron_schema.course:Course._check_undisturbed",
+        "neuron_schema.execution.course:Course._check_undisturbed",
         lambda *_args: None,
         "integration/test_runner_concurrency.py::"
         "test_a_rollback_stops_below_what_was_applied_meanwhile",
     ),
     "history row": Mutation(
-        "neuron_schema.step_context:record_body",
+        "neuron_schema.execution.step_context:record_body",
         lambda *_args: "  NULL;",
         "faults/test_cuts.py::test_a_run_whose_commit_goes_unanswered_says_what_became_of_it",
     ),
     "doubt after a lost COMMIT": Mutation(
-        "neuron_schema.course:Course.settle",
+        "neuron_schema.execution.course:Course.settle",
         lambda *_args, **_options: None,
         "faults/test_cuts.py::test_a_run_whose_commit_goes_unanswered_says_what_became_of_it",
     ),
@@ -67,13 +67,13 @@ MUTATIONS = {
         "integration/test_runner_faults.py::test_a_terminated_backend_is_replaced",
     ),
     "probe": Mutation(
-        "neuron_schema.operating:Operation._probe",
+        "neuron_schema.execution.operating:Operation._probe",
         lambda *_args: "absent",
         "integration/test_steps_own_commit.py::"
         "test_an_invalid_index_of_an_interrupted_run_is_built_again",
     ),
     "repair": Mutation(
-        "neuron_schema.operating:Operation._repair",
+        "neuron_schema.execution.operating:Operation._repair",
         lambda *_args: None,
         "integration/test_steps_own_commit.py::test_a_build_that_fails_leaves_no_invalid_index",
     ),
@@ -90,18 +90,18 @@ MUTATIONS = {
         "test_the_lock_of_a_killed_run_is_free_long_before_its_statement_would_end",
     ),
     "limits of the guardian": Mutation(
-        "neuron_schema.step_context:StepContext.set_session",
+        "neuron_schema.execution.step_context:StepContext.set_session",
         lambda _self, _place, _attempt=0: "SELECT 1",
         "integration/test_steps_own_commit.py::"
         "test_a_build_waits_for_writers_while_others_wait_for_the_run",
     ),
     "look at a session left changed": Mutation(
-        "neuron_schema.steps:can_change_session",
+        "neuron_schema.execution.steps:can_change_session",
         lambda _statements: False,
         "integration/test_runner.py::test_no_version_changes_the_session_of_the_next_or_of_the_service",
     ),
     "end of a shared session": Mutation(
-        "neuron_schema.connections:ending_sql",
+        "neuron_schema.execution.connections:ending_sql",
         lambda _statements: "SELECT 1",
         "integration/test_pooled.py::test_a_shared_session_that_is_left_changed_is_ended",
     ),

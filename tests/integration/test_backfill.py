@@ -414,7 +414,7 @@ def test_a_batch_is_not_tried_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After so many tries it is an error, long before the deadline."""
-    monkeypatch.setattr("neuron_schema.backfill.LOCK_ATTEMPTS", 3)
+    monkeypatch.setattr("neuron_schema.execution.backfill.LOCK_ATTEMPTS", 3)
     create_items(observer, 50)
     waits: list[StepWaiting] = []
 
@@ -773,7 +773,7 @@ def test_a_pause_is_made_between_batches(
     """As long as the version asks for, and not before the first."""
     create_items(observer, 30)
     pauses: list[float] = []
-    monkeypatch.setattr("neuron_schema.backfill.time.sleep", pauses.append)
+    monkeypatch.setattr("neuron_schema.execution.backfill.time.sleep", pauses.append)
     up = PLAIN.replace("batch_size=10", "batch_size=10, pause=1.25")
     MigrationRunner(engine, write_backfill(tmp_path, up), allow_non_empty=True).up()
     assert pauses == [1.25] * (batches(observer) - 1)

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table
 
-from neuron_schema.compiler import compile_element
+from neuron_schema.compiling.compiler import compile_element
 from neuron_schema.errors import OperationUnfinished, StatementFailed
 from neuron_schema.model import Direction, Event, Plan, StepNoted
 from neuron_schema.ops import BackfillRows
@@ -74,7 +74,7 @@ class Run:
 def _with(plan: Plan, step: Any, statements: Any) -> Plan:
     from dataclasses import replace
 
-    from neuron_schema.compiler import checksum
+    from neuron_schema.compiling.compiler import checksum
 
     step = replace(step, statements=statements, checksum=checksum(statements, ()))
     return replace(plan, steps=(step,))
@@ -426,7 +426,7 @@ def test_a_row_that_never_comes_to_rest_is_an_error(
     observer: psycopg.Connection, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which names it; what else there is was written."""
-    monkeypatch.setattr("neuron_schema.backfill_rows.time.sleep", lambda _: None)
+    monkeypatch.setattr("neuron_schema.execution.backfill_rows.time.sleep", lambda _: None)
     create_items(observer, 10)
 
     def function(rows: Rows) -> Rows:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.history import HistoryTable
 from neuron_schema.planning import make_plan, select_range
 from neuron_schema.runner import MigrationRunner

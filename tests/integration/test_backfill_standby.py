@@ -33,7 +33,7 @@ def test_a_standby_that_is_far_behind_is_waited_for(
     """Between two batches, for a while: it may be broken, and then the backfill goes on."""
     reasons: list[str] = []
     if gives_up:
-        monkeypatch.setattr("neuron_schema.backfill._LONGEST_LAG_WAIT_S", 0.1)
+        monkeypatch.setattr("neuron_schema.execution.backfill._LONGEST_LAG_WAIT_S", 0.1)
     with (
         primary_and_standby() as (primary, standby),
         psycopg.connect(libpq(primary), autocommit=True) as observer,

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from neuron_schema.canonical import canonical
-from neuron_schema.compiler import check_step, compile_element
+from neuron_schema.compiling.compiler import check_step, compile_element
 from tests.conftest import libpq
 from tests.constructs import CASES, VALUES, rows
 from tests.constructs import values as values_case
@@ -110,7 +110,7 @@ def test_texts_are_the_same_in_every_process() -> None:
     """Neither hash seeds nor the order of imports reach a checksum."""
     program = (
         "from tests.constructs import CASES\n"
-        "from neuron_schema.compiler import checksum, compile_element\n"
+        "from neuron_schema.compiling.compiler import checksum, compile_element\n"
         "for b in CASES.values():\n"
         "    print(checksum([s for e in b() for s in compile_element(e)], ()))"
     )

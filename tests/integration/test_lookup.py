@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from neuron_schema.actions import Kind, ObjectRef
-from neuron_schema.compiler import compile_element
-from neuron_schema.discovery import VersionSet
-from neuron_schema.lookup import absent
-from neuron_schema.objects import net_objects
+from neuron_schema.compiling.compiler import compile_element
+from neuron_schema.discovery.version_set import VersionSet
+from neuron_schema.sqltext.actions import Kind, ObjectRef
+from neuron_schema.sqltext.lookup import absent
+from neuron_schema.sqltext.objects import net_objects
 from tests.conftest import libpq
 from tests.constructs import CASES
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from neuron_schema.errors import LockTimeout, OperationTimeout
-from neuron_schema.operating import Operation
+from neuron_schema.execution.operating import Operation
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.gate import Gate, gated_table

@@ -36,7 +36,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
 from neuron_schema import ops
-from neuron_schema.compiler import compile_element
+from neuron_schema.compiling.compiler import compile_element
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

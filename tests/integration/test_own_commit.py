@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Column, Index, Integer, MetaData, Table
 from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex
 
-from neuron_schema.compiler import compile_element
+from neuron_schema.compiling.compiler import compile_element
 from tests.conftest import libpq
 from tests.constructs import index_shapes, indexed_table
 

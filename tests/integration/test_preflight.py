@@ -13,8 +13,6 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from neuron_schema import preflight_sql
-from neuron_schema.connections import ask_apart
 from neuron_schema.errors import (
     ExtensionMissing,
     HistoryTableMalformed,
@@ -27,10 +25,12 @@ from neuron_schema.errors import (
     SettingsError,
     StatementFailed,
 )
-from neuron_schema.execution import Execution
+from neuron_schema.execution.connections import ask_apart
+from neuron_schema.execution.execution import Execution
 from neuron_schema.model import Outcome, Warned
-from neuron_schema.preflight import look_ahead
-from neuron_schema.preflight_extensions import about_extensions
+from neuron_schema.preflight import preflight_sql
+from neuron_schema.preflight.extensions import about_extensions
+from neuron_schema.preflight.preflight import look_ahead
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.proxy import Proxy
@@ -394,7 +394,7 @@ def needing(
 ) -> list[str]:
     """Return what is wrong with an extension, by what the catalog says of it."""
     from neuron_schema.model import ServerFacts, Statement
-    from neuron_schema.objects import needs
+    from neuron_schema.sqltext.objects import needs
 
     run: Any = SimpleNamespace(needs=needs([Statement(sql=one) for one in sql.split(";")]))
     facts: Any = SimpleNamespace(spec=ServerFacts, database="d")

@@ -12,9 +12,9 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
 from neuron_schema.errors import StatementFailed
+from neuron_schema.execution.watching import StepWatch, look_sql, read_look
 from neuron_schema.model import StepEnded, StepProgress, StepWaiting
 from neuron_schema.runner import MigrationRunner
-from neuron_schema.watching import StepWatch, look_sql, read_look
 from tests.conftest import libpq
 from tests.gate import Gate, gated_table
 from tests.runs import CONCURRENTLY, applied, leftovers, scalar, wait_for

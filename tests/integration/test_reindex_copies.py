@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from sqlalchemy import table
 
+from neuron_schema.compiling.rendering import DIALECT
 from neuron_schema.ops import Reindex
-from neuron_schema.rendering import DIALECT
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.runs import applied, scalar

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import TargetError, UsageError
 from neuron_schema.review.changed import after, since
 from neuron_schema.review.report import Novelty

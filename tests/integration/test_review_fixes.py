@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from neuron_schema.catalog import diff
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.history import HistoryTable
 from neuron_schema.proof.ground import Workshop
 from neuron_schema.proof.shadow import open_shadow

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
-from neuron_schema.connections import Script, _check_commit, run_transaction
 from neuron_schema.errors import (
     ConnectionFailed,
     DriverUnsupported,
@@ -25,7 +24,8 @@ from neuron_schema.errors import (
     StatementFailed,
     TargetError,
 )
-from neuron_schema.failures import AttemptFailed, Cause
+from neuron_schema.execution.connections import Script, _check_commit, run_transaction
+from neuron_schema.execution.failures import AttemptFailed, Cause
 from neuron_schema.history import HistoryTable, record_sql
 from neuron_schema.locking import run_lock_key
 from neuron_schema.model import Outcome, PlanMade, Status, StepEnded, StepStarted

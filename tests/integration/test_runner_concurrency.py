@@ -14,12 +14,12 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.errors import HistoryConflict, LockTimeout, RunLockNotObtained
+from neuron_schema.execution.step_waits import StepWaits
 from neuron_schema.history import HistoryTable
 from neuron_schema.locking import operation_lock_key, run_lock_key
 from neuron_schema.model import Outcome, StepEnded, StepWaiting
 from neuron_schema.runner import MigrationRunner
 from neuron_schema.sessions import holder_of
-from neuron_schema.step_waits import StepWaits
 from tests.conftest import libpq
 from tests.runs import CONCURRENTLY, applied, leftovers, scalar, wait_for
 from tests.support import write_version
@@ -349,7 +349,7 @@ def test_a_lock_that_is_never_granted_is_given_up_after_so_many_tries(
     engine: Engine, database: URL, blocked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has a timeout, the last one too: whoever waits behind the statement waits that long."""
-    monkeypatch.setattr("neuron_schema.step_waits.LOCK_ATTEMPTS", 4)
+    monkeypatch.setattr("neuron_schema.execution.step_waits.LOCK_ATTEMPTS", 4)
     sent: list[str] = []
 
     def seen(_c: object, _cursor: object, sql: str, *_rest: object) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.embedded.binaries import find_binaries
 from neuron_schema.history import HistoryTable
 from neuron_schema.planning import make_plan, select_range

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import ConnectionFailed, HistoryConflict, NeuronSchemaError
 from neuron_schema.model import Direction, Outcome, StepEnded
 from neuron_schema.runner import MigrationRunner

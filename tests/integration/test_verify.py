@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import ConnectionFailed, ExtensionMissing, PrivilegeMissing, TargetError
 from neuron_schema.history import HistoryTable
 from neuron_schema.proof.cycle import Phase

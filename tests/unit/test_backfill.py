@@ -22,7 +22,7 @@ from neuron_schema.backfill_pace import (
     lagging,
     next_size,
 )
-from neuron_schema.compiler import CompileError, check_step, compile_element
+from neuron_schema.compiling.compiler import CompileError, check_step, compile_element
 from neuron_schema.errors import VersionError
 from neuron_schema.model import Direction, Statement, Step
 from tests.constructs import sums

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neuron_schema import bytecode, version_module
+from neuron_schema.discovery import bytecode, version_module
 from neuron_schema.errors import VersionError
 from tests.support import write_version
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuron_schema import checksum_cache
-from neuron_schema.cacheable import is_cacheable
-from neuron_schema.checksum_cache import ChecksumCache, Known, fingerprint
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery import checksum_cache
+from neuron_schema.discovery.cacheable import is_cacheable
+from neuron_schema.discovery.checksum_cache import ChecksumCache, Known, fingerprint
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import VersionError
 from tests.support import write_version
 
@@ -48,7 +48,7 @@ def entries(cache: Path) -> dict[str, list[str]]:
 
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list of files that are loaded from now on."""
-    from neuron_schema import version_module
+    from neuron_schema.discovery import version_module
 
     seen: list[str] = []
     load_tree = version_module.load_tree
@@ -76,7 +76,8 @@ def test_unchanged_files_are_not_imported(tmp_path: Path) -> None:
         write_version(tmp_path / "v", f"00{number}_v", up=[f"SELECT {number}"], docstring="Doc.")
     first = infos(tmp_path / "v", tmp_path / "cache")
     program = (
-        "import sys; from pathlib import Path; from neuron_schema.discovery import VersionSet;"
+        "import sys; from pathlib import Path;"
+        "from neuron_schema.discovery.version_set import VersionSet;"
         "found = VersionSet(Path(sys.argv[1]) / 'v', cache_directory=Path(sys.argv[1]) / 'cache');"
         "print(*(f'{i.checksum} {i.description}' for i in found.infos()), sep='\\n');"
         "loaded = {name.partition('.')[0] for name in sys.modules};"
@@ -125,7 +126,7 @@ def test_a_step_about_to_run_is_compiled_afresh(
     """The memory serves ``infos`` alone."""
     write_version(tmp_path / "v", "001_a")
     infos(tmp_path / "v", tmp_path / "cache")
-    from neuron_schema import version_module
+    from neuron_schema.discovery import version_module
 
     seen: list[str] = []
     monkeypatch.setattr(version_module, "load", lambda _, path, **__: seen.append(path))
@@ -252,7 +253,7 @@ def test_the_fingerprint_covers_the_packages_own_source(
 def test_the_fingerprint_covers_all_that_compiling_imports() -> None:
     """What it leaves out has no part in a checksum."""
     program = (
-        "import sys; from neuron_schema.version_module import load;"
+        "import sys; from neuron_schema.discovery.version_module import load;"
         "source = b'from neuron_schema.ops import Sql\\nup=[Sql(\"A\")]\\ndown=[]';"
         "load(source, 'p', version='1', name='a');"
         "print(*(n for n in sys.modules if n.startswith('neuron_schema.')))"
@@ -261,7 +262,7 @@ def test_the_fingerprint_covers_all_that_compiling_imports() -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     used = {name.split(".")[1] for name in ran.stdout.split()}
-    assert {"compiler", "ops", "canonical"} <= used
+    assert {"compiling", "ops", "canonical"} <= used
     assert not used & checksum_cache._NO_PART
 
 
@@ -461,7 +462,7 @@ def test_what_always_means_the_same_may_be_remembered(source: str) -> None:
         "from shop.models import Base",
         "import neuron_schema",
         "from neuron_schema import ops",
-        "import neuron_schema.discovery",
+        "import neuron_schema.discovery.version_set",
         "import sqlalchemy_utils",
         "import opsimath",
         "x = getattr(datetime, 'no' + 'w')",

@@ -29,7 +29,7 @@ from sqlalchemy.schema import (
 )
 
 from neuron_schema.canonical import canonical
-from neuron_schema.compiler import CompileError, check_step, compile_element
+from neuron_schema.compiling.compiler import CompileError, check_step, compile_element
 from neuron_schema.model import OwnCommit, Statement
 from tests.constructs import CASES, compile_all, sums, table
 

@@ -16,7 +16,7 @@ from sqlalchemy.schema import (
     CreateTable,
 )
 
-from neuron_schema.compiler import CompileError, checksum
+from neuron_schema.compiling.compiler import CompileError, checksum
 from neuron_schema.model import Statement
 from neuron_schema.ops import Sql
 from tests.constructs import sums, table

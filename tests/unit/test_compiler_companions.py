@@ -27,7 +27,7 @@ from sqlalchemy.schema import (
     SetTableComment,
 )
 
-from neuron_schema.compiler import CompileError
+from neuron_schema.compiling.compiler import CompileError
 from neuron_schema.ops import Sql
 from tests.constructs import compile_all, table
 

@@ -38,7 +38,7 @@ from sqlalchemy.schema import (
     CreateTable,
 )
 
-from neuron_schema.compiler import CompileError, compile_element
+from neuron_schema.compiling.compiler import CompileError, compile_element
 from neuron_schema.errors import VersionError
 from neuron_schema.model import Statement
 from neuron_schema.ops import AddColumn, Sql, irreversible

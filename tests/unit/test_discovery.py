@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuron_schema.discovery import VersionSet, foreign_imports, read, split_file_name
+from neuron_schema.discovery.version_set import VersionSet, foreign_imports, read, split_file_name
 from neuron_schema.errors import VersionError
 from tests.support import write_version
 
@@ -419,7 +419,7 @@ def test_looking_at_a_directory_imports_nothing_heavy(tmp_path: Path) -> None:
     """To list versions SQLAlchemy is not needed."""
     write_version(tmp_path, "001_a")
     program = (
-        "import sys; from neuron_schema.discovery import VersionSet;"
+        "import sys; from neuron_schema.discovery.version_set import VersionSet;"
         f"assert len(VersionSet({str(tmp_path)!r}).files) == 1;"
         "assert not {'sqlalchemy', 'psycopg', 'typer'} & set(sys.modules)"
     )

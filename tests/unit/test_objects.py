@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from neuron_schema.actions import Kind, ObjectRef
 from neuron_schema.model import Statement
-from neuron_schema.objects import dropped, needs, net_objects, tables_touched
+from neuron_schema.sqltext.actions import Kind, ObjectRef
+from neuron_schema.sqltext.objects import dropped, needs, net_objects, tables_touched
 
 
 def statements(*texts: str) -> tuple[Statement, ...]:

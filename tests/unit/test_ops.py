@@ -34,7 +34,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import AddConstraint
 
 from neuron_schema import ops
-from neuron_schema.compiler import CompileError, compile_element
+from neuron_schema.compiling.compiler import CompileError, compile_element
 from neuron_schema.errors import VersionError
 from neuron_schema.ops.function import dollar_quoted
 

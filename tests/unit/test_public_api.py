@@ -39,7 +39,8 @@ def loaded_after(program: str) -> set[str]:
         "import neuron_schema",
         "import neuron_schema; dir(neuron_schema)",
         "from neuron_schema import Plan, Status, UsageError",
-        "import neuron_schema.settings, neuron_schema.discovery, neuron_schema.planning",
+        "import neuron_schema.settings, neuron_schema.planning",
+        "import neuron_schema.discovery.version_set",
     ],
 )
 def test_importing_loads_nothing_heavy(program: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import CheckConstraint, Column, Integer, MetaData, Table
 from sqlalchemy.schema import CreateTable
 
-from neuron_schema.compiler import compile_element
+from neuron_schema.compiling.compiler import compile_element
 
 
 def test_checks_of_a_column_keep_the_order_in_which_they_were_made() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from neuron_schema.catalog import Column, Constraint, Index, Kind, Relation, Snapshot, diff
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.proof.verify import Proof
 from neuron_schema.review.case import Case
 from neuron_schema.review.findings import Finding, Severity

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from neuron_schema.discovery.version_module import lines_of_up
 from neuron_schema.errors import VersionError
-from neuron_schema.version_module import lines_of_up
 
 HEAD = '"""Doc."""\nfrom neuron_schema.ops import Sql\n'
 

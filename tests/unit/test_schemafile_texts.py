@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neuron_schema.discovery import VersionFile
+from neuron_schema.discovery.version_set import VersionFile
 from neuron_schema.errors import ChecksumsDiffer, SnapshotUnusable
 from neuron_schema.model import Migration, OwnCommit, Statement, VersionInfo
 from neuron_schema.schemafile import checksums

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuron_schema import planning, version_module
-from neuron_schema.course import Course, Expectation, is_done
-from neuron_schema.discovery import VersionSet
+from neuron_schema import planning
+from neuron_schema.discovery import version_module
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import HistoryConflict, TargetError, VersionError
+from neuron_schema.execution.course import Course, Expectation, is_done
 from neuron_schema.history import HistoryTable, Look, record_sql
 from neuron_schema.model import (
     AppliedRow,
@@ -406,8 +407,12 @@ def test_the_same_bytes_under_another_number_are_refused(tmp_path: Path) -> None
 
 def test_who_only_looks_at_the_history_reads_no_declarations() -> None:
     """A run with nothing to do does not import what checks them."""
-    code = "import neuron_schema.planning, neuron_schema.discovery, sys; print(*sys.modules)"
+    wanted = "neuron_schema.planning, neuron_schema.discovery.version_set"
+    code = f"import {wanted}, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     imported = set(done.stdout.split())
     assert "neuron_schema.squashed" in imported
-    assert not imported & {"neuron_schema.replaces", "neuron_schema.compile_error"}
+    assert not imported & {
+        "neuron_schema.discovery.replaces",
+        "neuron_schema.compiling.compile_error",
+    }

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuron_schema import version_module
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery import version_module
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import VersionError
 from tests.support import write_version
 

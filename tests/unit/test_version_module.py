@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
+from neuron_schema.discovery.version_module import load, no_connections
+from neuron_schema.discovery.version_source import summary_of
 from neuron_schema.errors import VersionError
-from neuron_schema.version_module import load, no_connections
-from neuron_schema.version_source import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

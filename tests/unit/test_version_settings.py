@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuron_schema import version_module
+from neuron_schema.discovery import version_module
 from neuron_schema.errors import VersionError
 from tests.runs import CONCURRENTLY
 from tests.support import write_version

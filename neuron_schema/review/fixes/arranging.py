@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from neuron_schema.actions import Verb
-from neuron_schema.discovery import MAX_VERSION_DIGITS
+from neuron_schema.discovery.version_set import MAX_VERSION_DIGITS
 from neuron_schema.review.findings import FixModule
 from neuron_schema.review.fixes.module import ModuleText
 from neuron_schema.review.fixes.writing import EMPTY, Draft, Piece, written
 from neuron_schema.settings import SESSION_LIMITS
+from neuron_schema.sqltext.actions import Verb
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -11,15 +11,15 @@ from neuron_schema.review.fixes.arranging import Remedy, Stage
 from neuron_schema.review.fixes.naming import as_python, cursor_of, name_at
 from neuron_schema.review.fixes.text import WIDTH, string
 from neuron_schema.review.fixes.writing import Piece
-from neuron_schema.sql_cursor import Cursor, NotUnderstood
+from neuron_schema.sqltext.sql_cursor import Cursor, NotUnderstood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from neuron_schema.actions import ObjectRef
     from neuron_schema.catalog import Relation
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.fixes.original import Item, Original
+    from neuron_schema.sqltext.actions import ObjectRef
 
 _CONSTANT: Final = re.compile(r"(?:'(?:[^']|'')*'|-?[0-9]+(?:\.[0-9]+)?|true|false)")
 _WORDS: Final = frozenset({"select", "from", "returning", "default", "current", "with", "row"})

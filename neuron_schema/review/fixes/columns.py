@@ -6,7 +6,6 @@ import ast
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from neuron_schema.actions import Kind, ObjectRef, Verb
 from neuron_schema.catalog import Action, Constraint
 from neuron_schema.catalog import Column as CatalogColumn
 from neuron_schema.catalog.model import spelled
@@ -17,6 +16,7 @@ from neuron_schema.review.fixes.naming import as_sql, is_one_action, operation
 from neuron_schema.review.fixes.not_null import held_at_once
 from neuron_schema.review.fixes.text import call_without, string
 from neuron_schema.review.fixes.writing import verbatim
+from neuron_schema.sqltext.actions import Kind, ObjectRef, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

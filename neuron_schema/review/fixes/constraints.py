@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
-from neuron_schema.actions import Kind, ObjectRef, Verb
 from neuron_schema.catalog import Action, Constraint
 from neuron_schema.review.fixes.arranging import Remedy, Stage
 from neuron_schema.review.fixes.indexes import definition_of, written_anew
@@ -20,6 +19,7 @@ from neuron_schema.review.fixes.naming import (
 )
 from neuron_schema.review.fixes.text import call_with, string
 from neuron_schema.review.fixes.writing import Piece, verbatim
+from neuron_schema.sqltext.actions import Kind, ObjectRef, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

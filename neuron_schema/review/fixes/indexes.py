@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
-from neuron_schema.actions import Kind
 from neuron_schema.canonical import tokens
 from neuron_schema.review.fixes.arranging import Remedy, Stage
 from neuron_schema.review.fixes.text import WIDTH, call_with, call_without, string
 from neuron_schema.review.fixes.writing import Piece
+from neuron_schema.sqltext.actions import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from neuron_schema.discovery.version_source import Names
 from neuron_schema.review.fixes.text import Source
-from neuron_schema.version_source import Names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

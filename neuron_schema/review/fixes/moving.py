@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from neuron_schema.review.fixes.arranging import Remedy, Stage
 from neuron_schema.review.fixes.naming import cursor_of, operation
 from neuron_schema.review.fixes.text import call_with, string
-from neuron_schema.sql_cursor import NotUnderstood
+from neuron_schema.sqltext.sql_cursor import NotUnderstood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

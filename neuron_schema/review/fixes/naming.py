@@ -8,11 +8,11 @@ from neuron_schema.canonical import SqlTextError, tokens
 from neuron_schema.catalog.model import spelled
 from neuron_schema.review.fixes.text import string
 from neuron_schema.review.fixes.writing import Piece, verbatim
-from neuron_schema.sql_cursor import Cursor, NotUnderstood
+from neuron_schema.sqltext.sql_cursor import Cursor, NotUnderstood
 
 if TYPE_CHECKING:
-    from neuron_schema.actions import ObjectRef
     from neuron_schema.review.fixes.original import Item
+    from neuron_schema.sqltext.actions import ObjectRef
 
 LONGEST_NAME = 63
 

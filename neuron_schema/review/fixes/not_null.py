@@ -21,9 +21,9 @@ from neuron_schema.review.fixes.writing import Piece, verbatim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.actions import ObjectRef
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.fixes.original import Item, Original
+    from neuron_schema.sqltext.actions import ObjectRef
 
 _BY_NAME: Final = 18
 """The major from which on NOT NULL is a constraint that may be NOT VALID."""

@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuron_schema import version_module
-from neuron_schema.actions import Kind, Verb
 from neuron_schema.canonical import SqlTextError, canonical
-from neuron_schema.compile_error import CompileError
+from neuron_schema.compiling.compile_error import CompileError
+from neuron_schema.discovery import version_module
+from neuron_schema.discovery.version_source import decode
 from neuron_schema.errors import VersionError
 from neuron_schema.review.fixes.module import ModuleText
 from neuron_schema.review.fixes.writing import EMPTY, Piece, verbatim
-from neuron_schema.sql_cursor import NotUnderstood
-from neuron_schema.statement_reader import actions
-from neuron_schema.version_source import decode
+from neuron_schema.sqltext.actions import Kind, Verb
+from neuron_schema.sqltext.sql_cursor import NotUnderstood
+from neuron_schema.sqltext.statement_reader import actions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from neuron_schema.actions import Action, ObjectRef
     from neuron_schema.catalog import Relation
     from neuron_schema.model import Migration, Statement
     from neuron_schema.review.case import Case
     from neuron_schema.review.fixes.module import Element
+    from neuron_schema.sqltext.actions import Action, ObjectRef
 
 _USUAL_SCHEMA = "public"
 

@@ -19,15 +19,15 @@ from neuron_schema.review.fixes.naming import (
 )
 from neuron_schema.review.fixes.text import call_with, string
 from neuron_schema.review.fixes.writing import Piece, verbatim
-from neuron_schema.sql_cursor import NotUnderstood
+from neuron_schema.sqltext.sql_cursor import NotUnderstood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.actions import ObjectRef
     from neuron_schema.catalog import Relation, Snapshot
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.fixes.original import Item, Original
+    from neuron_schema.sqltext.actions import ObjectRef
 
 _KEY: Final = re.compile(r'(RANGE|LIST) \(([a-z_][a-z0-9_$]*|"(?:[^"]|"")+")\)')
 _HOW: Final = "DETACH PARTITION CONCURRENTLY"

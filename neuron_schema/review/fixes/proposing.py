@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from neuron_schema import version_module
-from neuron_schema.compile_error import CompileError
-from neuron_schema.discovery import split_file_name
+from neuron_schema.compiling.compile_error import CompileError
+from neuron_schema.discovery import version_module
+from neuron_schema.discovery.version_set import split_file_name
 from neuron_schema.errors import VersionError
 from neuron_schema.review.fixes import (
     backfills,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from neuron_schema.catalog import diff
-from neuron_schema.discovery import VersionSet
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import ConnectionFailed, ExtensionMissing, NeuronSchemaError
 from neuron_schema.model import Direction
 from neuron_schema.proof.rows import contents

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from neuron_schema.failures import AttemptFailed
+from neuron_schema.execution.failures import AttemptFailed
 from neuron_schema.review.measures import Failed
 
 if TYPE_CHECKING:

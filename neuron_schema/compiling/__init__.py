@@ -1,0 +1,1 @@
+"""Turns the elements of a version into SQL text, without a connection."""

@@ -1,0 +1,1 @@
+"""Finds version modules, loads and validates them, and remembers unchanged ones."""

@@ -1,0 +1,1 @@
+"""What is in the way of a run, what it would lose, and what is there already."""
