@@ -252,7 +252,7 @@ class Invocation:
         """Return versions with their SQL."""
         import gc
 
-        from neuron_schema import compiler  # noqa: F401 - what it imports is here to stay
+        from neuron_schema.compiling import compiler  # noqa: F401 - what it imports is here to stay
 
         # A version makes hundreds of objects that all die together; without this the collector
         # walks SQLAlchemy's thousands again and again while a thousand versions are loaded.
