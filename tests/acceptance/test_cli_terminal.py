@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -125,6 +126,8 @@ def test_down_asks_on_a_terminal(
     for keys, code in (("n\n", 9), ("\x04", 9), ("\x03", 130)):
         terminal = cli.terminal("reset")
         terminal.expect("Roll back 003_c, 002_b, 001_a? [y/N] ")
+        # A signal that comes just before the read is only seen by Python after it.
+        time.sleep(0.3)
         terminal.type(keys)
         assert "Traceback" not in terminal.finish(code)
         assert applied(connection) == ["001", "002", "003"]
