@@ -58,7 +58,7 @@ def _removed(case: Case, kind: Kind, *, renamed: bool) -> Iterator[Change]:
     """Yield what of a kind is not there any more under its name."""
     for change in case.changes:
         gone = change.kind is kind and change.action is Action.REMOVED
-        if gone and is_renamed(case, change) is renamed:
+        if gone and is_renamed(case, change) is renamed and not is_new(case, change.object):
             yield change
 
 
