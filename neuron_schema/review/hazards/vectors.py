@@ -16,7 +16,7 @@ from neuron_schema.review.hazards.facts import (
     statement_of,
     touched,
 )
-from neuron_schema.review.hazards.indexes import VECTOR_METHODS, builds
+from neuron_schema.review.hazards.indexes import VECTOR_METHODS, builds, remedy_where_partitioned
 from neuron_schema.review.hazards.model import Hazard, example, source
 from neuron_schema.review.hazards.types import is_vector, retyped, type_change, vector_of
 from neuron_schema.review.hazards.wording import (
@@ -67,6 +67,7 @@ def _blocking(case: Case) -> Iterator[Finding]:
                 f"{named(one.index)}{growth}{why(case, each, one.index)}",
                 statement=each.number,
                 reasons=reasons(case, each, one.index),
+                remedy=remedy_where_partitioned(case, one.index),
             )
 
 
