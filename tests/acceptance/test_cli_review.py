@@ -250,6 +250,7 @@ def test_what_cannot_be_told_apart_is_an_error(
         (["--json", "--format", "html"], "--json and --format html contradict each other"),
         (["--also", "paper=x", "--from", "3"], "--also paper=x: that is no format and file"),
         (["--also", "html=", "--from", "3"], "that is no format and file"),
+        (["--output", "x", "--also", "html=x", "--from", "3"], "would be written more than once"),
         (["--from", "9"], "there is no version 9"),
         (["--from", "3", "--stats", "none.json"], "the file of sizes is not usable"),
         (["--from", "3", "--format", "paper"], "--format"),
@@ -315,6 +316,9 @@ def test_the_sizes_of_the_real_tables_are_told(
     assert "2026-11-22" in shown
     assert "The sizes are those of a PostgreSQL 9; what is measured here is PostgreSQL" in shown
     assert "neuron-schema stats" in offline("review", *shadow, code=8).out
+    (tmp_path / "stats.json").write_text(json.dumps({**sizes, "tables": {"a": tables["public.a"]}}))
+    unknown = offline("review", *shadow, "--stats", "stats.json", code=8).out
+    assert "How large public.a really is: the file of sizes does not say." in unknown
 
 
 def test_an_accepted_finding_does_not_fail_the_review(
