@@ -15,12 +15,13 @@ from neuron_schema.review.report import Novelty
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.catalog import Change, ObjectName, Relation
+    from neuron_schema.catalog import Change, ObjectName, Relation, Snapshot
     from neuron_schema.review.case import Case
 
 Place: TypeAlias = tuple[str, str]
 """Schema and name of a table."""
 
+_STORED = (Kind.TABLE, Kind.MATERIALIZED_VIEW)
 _HOOKS = (Kind.TRIGGER, Kind.RULE)
 _INDIRECT = (Kind.FUNCTION, Kind.PROCEDURE, Kind.VIEW)
 
@@ -35,8 +36,8 @@ def unused_after(case: Case) -> frozenset[Place]:
     if case.after is case.before:
         return case.unused
     renamed = _renamed(case)
-    used = {_place(each) for each in case.before.tables} - case.unused
-    there = {_place(each) for each in case.after.tables}
+    used = {_place(each) for each in _stored(case.before)} - case.unused
+    there = {_place(each) for each in _stored(case.after)}
     found = there if _makes_new_ones(case) else there & case.unused
     found = found | {new for old, new in renamed.items() if old in case.unused}
     found -= {new for old, new in renamed.items() if old in used}
@@ -44,6 +45,10 @@ def unused_after(case: Case) -> frozenset[Place]:
     if any(_reaches(change, found) for change in case.changes):
         return frozenset()
     return _apart(case, found)
+
+
+def _stored(schema: Snapshot) -> Iterator[Relation]:
+    return (each for each in schema.relations if each.kind in _STORED)
 
 
 def _makes_new_ones(case: Case) -> bool:
@@ -59,7 +64,7 @@ def _renamed(case: Case) -> dict[Place, Place]:
     for statement in case.measure.statements:
         pairs = statement.shipped.renamed if statement.shipped is not None else ()
         for old, new in pairs:
-            if old.kind is Kind.TABLE:
+            if old.kind in _STORED:
                 first = next((one for one, other in found.items() if other == _of(old)), _of(old))
                 found[first] = _of(new)
     return found
@@ -76,7 +81,7 @@ def _filled(case: Case) -> set[Place]:
 
 def _told_of(case: Case) -> Iterator[Place]:
     sizes = case.stats.tables if case.stats is not None else {}
-    for each in case.after.tables:
+    for each in _stored(case.after):
         if f"{spelled(each.schema)}.{spelled(each.name)}" in sizes:
             yield _place(each)
 

@@ -400,12 +400,22 @@ def test_what_a_version_under_review_makes_is_new_to_the_later_ones(
         branch, "006_m", imports=imports, up=f"[CreateIndex({index})]", down=["DROP INDEX d_m"]
     )
     write_version(branch, "007_e", up=["ALTER TABLE d RENAME TO e"], down="irreversible('no')")
-    write_version(branch, "008_on_e", up=["CREATE INDEX ON e (id, n)"], down="irreversible('no')")
+    write_version(
+        branch,
+        "008_on_e",
+        up=["CREATE INDEX ON e (id, n)", "CREATE MATERIALIZED VIEW f AS SELECT id FROM a"],
+        down="irreversible('no')",
+    )
+    write_version(branch, "009_f", up=["REFRESH MATERIALIZED VIEW f"])
     result = offline("review", *shadow, "--json", "--fail-on", "caution").json
     assert not [each for each in hazards(result) if each[1] != "note"]
-    assert not any(
-        each["shipped"]["locks"] for one in result["versions"] for each in one["statements"]
-    )
+    locks = [
+        lock["table"]
+        for one in result["versions"]
+        for each in one["statements"]
+        for lock in each["shipped"]["locks"]
+    ]
+    assert set(locks) == {"public.a"}
     assert [each for each in result["unmeasured"] if "stats" not in each] == []
 
 

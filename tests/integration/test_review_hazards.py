@@ -285,6 +285,23 @@ def test_an_index_of_a_partitioned_table_has_a_remedy_that_postgresql_takes(benc
     assert "becomes valid once each partition has" in found.sentence
 
 
+def test_a_table_whose_name_another_one_takes_is_renamed(bench: Bench) -> None:
+    """Its name is there before and after, and is not its own."""
+    base = source(
+        "Two tables",
+        'up = [Sql("CREATE TABLE one (id integer)"), Sql("CREATE TABLE two (id integer)")]\n'
+        'down = [Sql("DROP TABLE one, two")]',
+    )
+    module = source(
+        "They change places",
+        "up = [Sql('ALTER TABLE one RENAME TO old'), Sql('ALTER TABLE two RENAME TO one')]\n"
+        "down = [Sql('ALTER TABLE one RENAME TO two'), Sql('ALTER TABLE old RENAME TO one')]",
+    )
+    found = bench.findings(example(module, base=base))
+    renamed = [each.sentence for each in found if each.hazard == "rename-table"]
+    assert any("one is renamed to old, and another table has its name" in each for each in renamed)
+
+
 def test_a_domain_that_is_set_not_null_reads_the_tables_that_use_it(bench: Bench) -> None:
     """What for is known, and the remedy is the domain's."""
     base = source(
