@@ -114,6 +114,7 @@ def review(
             raise _twice("--base", "--from")
         path = None if output is None else working_directory() / output
         writings = [Writing(format=chosen, path=path), *map(_writing, also or ())]
+        _refuse_one_file_for_two(writings)
         sizes = _sizes(stats)
         changed = _changed(call, base, from_)
         report = _reviewed(call, changed, sizes, shadow_url)
@@ -142,6 +143,23 @@ def _writing(text: str) -> Writing:
             remedy=f"--also FORMAT=FILE, where FORMAT is one of {', '.join(Format)}",
         )
     return Writing(format=Format(name), path=working_directory() / file)
+
+
+def _refuse_one_file_for_two(writings: Sequence[Writing]) -> None:
+    """Refuse to write one report over another.
+
+    Raises:
+        UsageError: two formats have the same file.
+    """
+    from neuron_schema.errors import UsageError
+
+    paths = [each.path for each in writings if each.path is not None]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(
+                f"{path} would be written more than once",
+                remedy="give each format a file of its own",
+            )
 
 
 def _sizes(file: str | None) -> Stats | None:

@@ -15,16 +15,18 @@ from neuron_schema.errors import (
 )
 from neuron_schema.model import Direction
 from neuron_schema.proof import rows
-from neuron_schema.proof.seed import seed
+from neuron_schema.proof.seed import seed, used
+from neuron_schema.proof.whereabouts import state, whereabouts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from neuron_schema.catalog import Change, Snapshot
+    from neuron_schema.catalog import Change
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Ground
     from neuron_schema.proof.rows import Loss
     from neuron_schema.proof.seed import Unseeded
+    from neuron_schema.proof.whereabouts import State
 
 
 class Phase(enum.StrEnum):
@@ -75,44 +77,57 @@ class Cycle:
     unseeded: tuple[Unseeded, ...] = ()
 
 
-def go_round(ground: Ground, migration: Migration, *, with_rows: bool) -> Cycle:
+def go_round(
+    ground: Ground,
+    migration: Migration,
+    *,
+    with_rows: bool,
+    unused: Collection[tuple[str, str]] = (),
+) -> Cycle:
     """Run a version up, down and up again, and compare what is there each time.
 
     Args:
         ground: A database that stands before the version; it is used up.
         migration: The version.
         with_rows: Put rows into the tables first.
+        unused: Schema and name of the tables that get theirs after the first ``up`` only.
 
     Raises:
         ExtensionMissing: the server lacks one that the version needs.
         ConnectionFailed: the server is gone.
     """
     before = ground.snapshot()
-    cycle = Cycle(unseeded=seed(ground.connection, before) if with_rows else ())
+    first = used(before, unused)
+    cycle = Cycle(unseeded=seed(ground.connection, before, only=first) if with_rows else ())
     kept = rows.contents(ground.connection, before) if with_rows else {}
+    then = state(ground.connection, before)
     failure = tried(ground, [migration], Phase.UP)
     if failure is not None:
         return replace(cycle, failure=failure)
     after = ground.snapshot()
     if with_rows:
         now = rows.contents(ground.connection, after)
-        cycle = replace(cycle, losses=tuple(rows.missing(kept, now, Direction.UP)))
+        where = whereabouts(then, state(ground.connection, after))
+        cycle = replace(cycle, losses=tuple(rows.missing(kept, now, Direction.UP, where)))
         new = {(each.schema, each.name) for each in after.tables}
-        new -= {(each.schema, each.name) for each in before.tables}
+        new -= first
         cycle = replace(
             cycle, unseeded=(*cycle.unseeded, *seed(ground.connection, after, only=new))
         )
     if migration.irreversible is not None:
         return cycle
+    applied = state(ground.connection, after)
     failure = tried(ground, [migration], Phase.DOWN)
     if failure is not None:
         return replace(cycle, failure=failure)
     back = ground.snapshot()
     cycle = replace(cycle, residue=diff(before, back))
     if with_rows:
-        cycle = replace(
-            cycle, losses=(*cycle.losses, *_lost_by_down(ground, cycle, kept, after, back))
+        last = state(ground.connection, back)
+        lost = _lost_by_down(
+            rows.contents(ground.connection, back), cycle, kept, (then, applied, last)
         )
+        cycle = replace(cycle, losses=(*cycle.losses, *lost))
     failure = tried(ground, [migration], Phase.AGAIN)
     if failure is not None:
         return replace(cycle, failure=failure)
@@ -139,19 +154,18 @@ def tried(ground: Ground, migrations: Sequence[Migration], phase: Phase) -> Fail
 
 
 def _lost_by_down(
-    ground: Ground,
+    now: dict[str, rows.Content],
     cycle: Cycle,
     kept: dict[str, rows.Content],
-    after: Snapshot,
-    back: Snapshot,
+    states: tuple[State, State, State],
 ) -> list[Loss]:
     """Return what the rows before lost by ``down``, and what it drops of later ones."""
-    now = rows.contents(ground.connection, back)
+    then, applied, back = states
     known = {loss.object for loss in cycle.losses}
     told = [
-        *rows.missing(kept, now, Direction.DOWN),
+        *rows.missing(kept, now, Direction.DOWN, whereabouts(then, back)),
         *rows.altered(kept, now, Direction.DOWN),
-        *rows.dropped(after, back),
+        *rows.dropped(applied.schema, back.schema, whereabouts(applied, back)),
     ]
     # What was gone after up already is up's.
     return [

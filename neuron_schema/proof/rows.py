@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from neuron_schema.catalog import Relation, Snapshot
+    from neuron_schema.proof.whereabouts import Whereabouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,23 +120,32 @@ def _digest(text: str) -> str:
 
 
 def missing(
-    before: Mapping[str, Content], after: Mapping[str, Content], direction: Direction
+    before: Mapping[str, Content],
+    after: Mapping[str, Content],
+    direction: Direction,
+    where: Whereabouts,
 ) -> Iterator[Loss]:
     """Yield what of the rows before is not there any more: tables, columns, rows."""
     for table, then in before.items():
-        now = after.get(table)
+        place = where.of(table)
+        if place in where.partitions:
+            continue
+        now = after.get(place) if place is not None else None
         if now is None:
             if then.rows:
                 yield Loss(direction=direction, object=table, what=f"dropped with {_rows(then)}")
             continue
-        if now.rows < then.rows:
-            gone = then.rows - now.rows
+        apart = [each for each, root in where.detached.items() if root == table and each in after]
+        gone = then.rows - now.rows - sum(after[each].rows for each in apart)
+        if gone > 0:
             text = f"{gone} of {_rows(then)} gone"
             yield Loss(direction=direction, object=table, what=text)
+        there = {f"{place}.{spelled(column)}" for column in now.filled}
         for column, filled in then.filled.items():
-            if filled and column not in now.filled:
+            name = f"{table}.{spelled(column)}"
+            if filled and where.of(name) not in there:
                 text = f"dropped with {_values(filled)}"
-                yield Loss(direction=direction, object=f"{table}.{spelled(column)}", what=text)
+                yield Loss(direction=direction, object=name, what=text)
 
 
 def altered(
@@ -162,24 +172,21 @@ def altered(
             )
 
 
-def dropped(before: Snapshot, after: Snapshot) -> Iterator[Loss]:
+def dropped(before: Snapshot, after: Snapshot, where: Whereabouts) -> Iterator[Loss]:
     """Yield the tables and columns that a ``down`` drops, with all that was written since."""
-    left = {(table.schema, table.name): table for table in after.tables}
+    left = {shown(table): table for table in after.tables}
     for table in before.tables:
         if table.partition_bound is not None:
             continue
-        now = left.get((table.schema, table.name))
+        now = left.get(where.of(shown(table)) or "")
         if now is None:
             yield Loss(direction=Direction.DOWN, object=shown(table), what="dropped with its rows")
             continue
-        columns = {column.name for column in now.columns}
+        columns = {shown(now, column.name) for column in now.columns}
         for column in table.columns:
-            if column.name not in columns and column.generated is None:
-                yield Loss(
-                    direction=Direction.DOWN,
-                    object=shown(table, column.name),
-                    what="dropped with its values",
-                )
+            name = shown(table, column.name)
+            if where.of(name) not in columns and column.generated is None:
+                yield Loss(direction=Direction.DOWN, object=name, what="dropped with its values")
 
 
 def _rows(content: Content) -> str:

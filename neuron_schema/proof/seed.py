@@ -94,6 +94,11 @@ def seed(
     return _Seeder(connection, schema).seed(only)
 
 
+def used(schema: Snapshot, unused: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return schema and name of the tables of a schema but for some."""
+    return {(each.schema, each.name) for each in schema.tables} - set(unused)
+
+
 class _Seeder:
     def __init__(self, connection: psycopg.Connection[Any], schema: Snapshot) -> None:
         self._connection = connection

@@ -137,19 +137,25 @@ def _proofs(
                 trunk.leave_out(migration)
 
 
-def prove(workshop: Workshop, trunk: Trunk, migration: Migration) -> Proof:
+def prove(
+    workshop: Workshop,
+    trunk: Trunk,
+    migration: Migration,
+    unused: Collection[tuple[str, str]] = (),
+) -> Proof:
     """Prove a version with rows in the tables, and where that fails also without.
 
     Args:
         workshop: Where it is run.
         trunk: The schema that the earlier versions built; it stays as it is.
         migration: The version.
+        unused: Schema and name of the tables that get their rows after it only.
 
     Raises:
         ExtensionMissing: the server lacks one that the version needs.
         ServerUnavailable: the server cannot be used.
     """
-    full = _cycle(workshop, trunk, migration, with_rows=True)
+    full = _cycle(workshop, trunk, migration, with_rows=True, unused=unused)
     if full.failure is None:
         return _told(_proof(migration, trunk), full, ())
     empty = _cycle(workshop, trunk, migration, with_rows=False)
@@ -162,13 +168,20 @@ def prove(workshop: Workshop, trunk: Trunk, migration: Migration) -> Proof:
     return _told(_proof(migration, trunk), further, failures)
 
 
-def _cycle(workshop: Workshop, trunk: Trunk, migration: Migration, *, with_rows: bool) -> Cycle:
+def _cycle(
+    workshop: Workshop,
+    trunk: Trunk,
+    migration: Migration,
+    *,
+    with_rows: bool,
+    unused: Collection[tuple[str, str]] = (),
+) -> Cycle:
     with (
         workshop.roles_put_back([migration]),
         workshop.shadow.database(trunk.address) as address,
         workshop.open(address) as ground,
     ):
-        return go_round(ground, migration, with_rows=with_rows)
+        return go_round(ground, migration, with_rows=with_rows, unused=unused)
 
 
 def _proof(migration: Migration, trunk: Trunk) -> Proof:

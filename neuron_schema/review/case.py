@@ -26,6 +26,8 @@ class Case:
         major: The server's major version.
         final: The schema after the last version under review; None where this is the last. What a
             later version cures (an index for a foreign key) is no hazard.
+        unused: Schema and name of tables that earlier versions under review make, and that nobody
+            uses yet.
     """
 
     migration: Migration
@@ -38,3 +40,4 @@ class Case:
     major: int
     stats: Stats | None = None
     final: Snapshot | None = None
+    unused: frozenset[tuple[str, str]] = frozenset()

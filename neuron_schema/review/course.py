@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from neuron_schema.catalog import diff
 from neuron_schema.proof.verify import prove
 from neuron_schema.review.case import Case
+from neuron_schema.review.newcomers import unused_after
 from neuron_schema.review.tracer import measure
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class _Runner:
         self._trunk = trunk
         self._subject = subject
         self._listener = listener
+        self._unused: frozenset[tuple[str, str]] = frozenset()
         self.look()
 
     def look(self) -> None:
@@ -118,14 +120,14 @@ class _Runner:
         """Return what is known of one version, and go on to the next."""
         if self._listener is not None:
             self._listener(migration)
-        before = self.schema
-        measured = measure(self._workshop, self._trunk.address, migration)
-        proof = prove(self._workshop, self._trunk, migration)
+        before, unused = self.schema, self._unused
+        measured = measure(self._workshop, self._trunk.address, migration, unused)
+        proof = prove(self._workshop, self._trunk, migration, unused)
         if self._trunk.grow(migration) is None:
             self.look()
         else:
             self._trunk.leave_out(migration)
-        return Case(
+        case = Case(
             migration=migration,
             novelty=self._subject.changed.versions[migration.number],
             measure=measured,
@@ -135,4 +137,7 @@ class _Runner:
             proof=proof,
             major=self._workshop.shadow.major,
             stats=self._subject.stats,
+            unused=unused,
         )
+        self._unused = unused_after(case)
+        return case

@@ -106,6 +106,7 @@ class Measure:
             things under both names, nothing of what is in a new or dropped table. None where
             nobody looked.
         renamed: Tables and columns, each with its new name.
+        filled: Tables into which it wrote rows and of which nothing else is told: new ones.
         said: The server's messages at debug level that tell of work.
         failed: How it failed, or None.
     """
@@ -121,6 +122,7 @@ class Measure:
     truncated: tuple[ObjectName, ...] = ()
     touched: tuple[ObjectName, ...] | None = None
     renamed: tuple[tuple[ObjectName, ObjectName], ...] = ()
+    filled: tuple[ObjectName, ...] = ()
     said: tuple[str, ...] = ()
     failed: Failed | None = None
 

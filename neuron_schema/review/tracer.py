@@ -30,7 +30,12 @@ _RETYPES: Final = frozenset({"alter", "type"})
 _ZONED: Final = frozenset({"timestamptz", "timetz", "zone"})
 
 
-def measure(workshop: Workshop, base: Address, migration: Migration) -> VersionMeasure:
+def measure(
+    workshop: Workshop,
+    base: Address,
+    migration: Migration,
+    unused: frozenset[tuple[str, str]] = frozenset(),
+) -> VersionMeasure:
     """Run a version's ``up`` on copies of a database, and measure what its statements do.
 
     Args:
@@ -38,6 +43,8 @@ def measure(workshop: Workshop, base: Address, migration: Migration) -> VersionM
         base: A database of the workshop's shadow that stands before the version, without rows but
             the versions' own, and to which nobody is connected; left as it is.
         migration: The version.
+        unused: Schema and name of tables that are there and that nobody uses yet, as earlier
+            versions under review make them; of them nothing is told.
 
     Raises:
         ExtensionMissing: the server lacks one that the version needs.
@@ -45,7 +52,7 @@ def measure(workshop: Workshop, base: Address, migration: Migration) -> VersionM
         ServerUnavailable: the server cannot be used.
     """
     try:
-        with watching(), Stage(workshop, base, migration) as stage:
+        with watching(), Stage(workshop, base, migration, unused) as stage:
             return _Measuring(stage).measure()
     except Unwatched as unwatched:
         return _unwatched(migration, str(unwatched))

@@ -107,24 +107,26 @@ def test_an_index_built_after_its_column_is_told_with_the_split_that_cures_it(
 def test_of_neurons_own_versions_only_true_things_are_told(
     offline: Command, shadow: list[str]
 ) -> None:
-    """Each finding is listed here with why it is true."""
-    result = offline(
-        "review", "--from", "0", "--versions", str(VERSIONS), *shadow, "--json", code=8
-    )
-    assert sorted(hazards(result.json)) == sorted(
+    """Each finding is listed here with why it is true; all at once they come to an empty table."""
+    notes = [
+        # Its keys are those of the unique constraint on slug.
+        ("001", "note", "duplicate-index"),
+        # The unique constraint on edges begins with from_node_id.
+        ("001", "note", "redundant-index"),
+        ("001", "note", "down-loses-data"),
+        ("002", "note", "down-loses-data"),
+        ("003", "note", "down-loses-data"),
+        ("004", "note", "down-loses-data"),
+    ]
+    of = ("--versions", str(VERSIONS), *shadow, "--json")
+    assert sorted(hazards(offline("review", "--from", "0", *of).json)) == sorted(notes)
+    assert sorted(hazards(offline("review", "--from", "1", *of, code=8).json)) == sorted(
         [
-            # Its keys are those of the unique constraint on slug.
-            ("001", "note", "duplicate-index"),
-            # The unique constraint on edges begins with from_node_id.
-            ("001", "note", "redundant-index"),
-            ("001", "note", "down-loses-data"),
             # The index is built under the lock that ADD COLUMN took.
             ("002", "blocking", "vector-index-blocking"),
-            ("002", "note", "down-loses-data"),
             # So is this one.
             ("003", "blocking", "create-index-blocking"),
-            ("003", "note", "down-loses-data"),
-            ("004", "note", "down-loses-data"),
+            *notes[3:],
         ]
     )
 
@@ -248,6 +250,7 @@ def test_what_cannot_be_told_apart_is_an_error(
         (["--json", "--format", "html"], "--json and --format html contradict each other"),
         (["--also", "paper=x", "--from", "3"], "--also paper=x: that is no format and file"),
         (["--also", "html=", "--from", "3"], "that is no format and file"),
+        (["--output", "x", "--also", "html=x", "--from", "3"], "would be written more than once"),
         (["--from", "9"], "there is no version 9"),
         (["--from", "3", "--stats", "none.json"], "the file of sizes is not usable"),
         (["--from", "3", "--format", "paper"], "--format"),
@@ -313,6 +316,9 @@ def test_the_sizes_of_the_real_tables_are_told(
     assert "2026-11-22" in shown
     assert "The sizes are those of a PostgreSQL 9; what is measured here is PostgreSQL" in shown
     assert "neuron-schema stats" in offline("review", *shadow, code=8).out
+    (tmp_path / "stats.json").write_text(json.dumps({**sizes, "tables": {"a": tables["public.a"]}}))
+    unknown = offline("review", *shadow, "--stats", "stats.json", code=8).out
+    assert "How large public.a really is: the file of sizes does not say." in unknown
 
 
 def test_an_accepted_finding_does_not_fail_the_review(
@@ -369,3 +375,100 @@ def test_roles_that_versions_make_are_gone_afterwards(
     assert not any(each["proof"]["failures"] for each in result["versions"])
     rows = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = 'review_passer_by'").fetchall()
     assert rows == []
+
+
+ON_NEW = (
+    "CREATE INDEX d_n ON d (n)",
+    "ALTER TABLE d ALTER n SET NOT NULL",
+    "ALTER TABLE d ADD m int NOT NULL",
+    "ALTER TABLE d ALTER n TYPE text",
+    "ALTER TABLE d DROP k",
+)
+"""What blocks a table in use, fails on its rows or breaks what reads it."""
+
+
+def test_what_a_version_under_review_makes_is_new_to_the_later_ones(
+    offline: Command, branch: Path, shadow: list[str]
+) -> None:
+    """Nobody uses it before all of them are applied: no lock of it is told, and no row fails."""
+    new = ["CREATE TABLE d (id int PRIMARY KEY, n int, k int)"]
+    write_version(branch, "004_d", up=new, down=["DROP TABLE d"])
+    write_version(branch, "005_on_d", up=ON_NEW, down="irreversible('no')")
+    index = "Index('d_m', Table('d', MetaData(), Column('m')).c.m, postgresql_concurrently=True)"
+    imports = "from sqlalchemy import *\nfrom sqlalchemy.schema import CreateIndex, DropIndex"
+    write_version(
+        branch, "006_m", imports=imports, up=f"[CreateIndex({index})]", down=["DROP INDEX d_m"]
+    )
+    write_version(branch, "007_e", up=["ALTER TABLE d RENAME TO e"], down="irreversible('no')")
+    write_version(
+        branch,
+        "008_on_e",
+        up=["CREATE INDEX ON e (id, n)", "CREATE MATERIALIZED VIEW f AS SELECT id FROM a"],
+        down="irreversible('no')",
+    )
+    write_version(branch, "009_f", up=["REFRESH MATERIALIZED VIEW f"])
+    result = offline("review", *shadow, "--json", "--fail-on", "caution").json
+    assert not [each for each in hazards(result) if each[1] != "note"]
+    locks = [
+        lock["table"]
+        for one in result["versions"]
+        for each in one["statements"]
+        for lock in each["shipped"]["locks"]
+    ]
+    assert set(locks) == {"public.a"}
+    assert [each for each in result["unmeasured"] if "stats" not in each] == []
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (["ALTER TABLE a RENAME TO d"], "CREATE INDEX ON d (id)"),
+        (["CREATE TABLE d AS SELECT id FROM a"], "CREATE INDEX ON d (id)"),
+        (
+            ["CREATE TABLE d (id int PRIMARY KEY)", "ALTER TABLE a ADD d int REFERENCES d"],
+            "CREATE INDEX ON d ((id + 1))",
+        ),
+        (
+            ["CREATE TABLE d () INHERITS (a)"],
+            "CREATE INDEX ON d (id)",
+        ),
+        (
+            [
+                "CREATE TABLE d (id int)",
+                "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN INSERT INTO d VALUES (NEW.id); RETURN NEW; END $$",
+                "CREATE TRIGGER t AFTER INSERT ON a FOR EACH ROW EXECUTE FUNCTION f()",
+            ],
+            "CREATE INDEX ON d (id)",
+        ),
+    ],
+    ids=["old", "filled", "pointed at", "a part", "written by a trigger"],
+)
+def test_what_may_be_in_use_is_not_new(
+    offline: Command, branch: Path, shadow: list[str], first: list[str], then: str
+) -> None:
+    """Though a version under review makes it, or gives it its name."""
+    write_version(branch, "004_d", up=first)
+    write_version(branch, "005_on_d", up=[then])
+    found = hazards(offline("review", *shadow, "--json", code=8).json)
+    assert ("005", "blocking", "create-index-blocking") in found
+
+
+def test_a_table_of_an_edited_version_or_of_known_size_is_not_new(
+    offline: Command, branch: Path, shadow: list[str], tmp_path: Path
+) -> None:
+    """It may be there already."""
+    write_version(branch, "003_c", up=["CREATE TABLE c (id bigint)"], down=["DROP TABLE c"])
+    write_version(branch, "004_d", up=["CREATE TABLE d (id int)"], down=["DROP TABLE d"])
+    write_version(branch, "005_c", up=["CREATE INDEX ON c (id)"], down="irreversible('no')")
+    write_version(branch, "006_d", up=["CREATE INDEX ON d (id)"], down="irreversible('no')")
+
+    def blocking(*options: str) -> list[str]:
+        found = hazards(offline("review", *shadow, "--json", *options, code=8).json)
+        return [version for version, severity, _ in found if severity == "blocking"]
+
+    assert blocking() == ["005"]
+    stats = {"schema_version": 1, "taken_on": "2026-11-22", "server_major": None}
+    tables = {"public.d": {"rows": 5, "bytes": 8192}}
+    (tmp_path / "stats.json").write_text(json.dumps({**stats, "tables": tables}))
+    assert blocking("--stats", "stats.json") == ["005", "006"]

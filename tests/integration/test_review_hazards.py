@@ -265,6 +265,63 @@ def test_what_is_done_to_a_partitioned_table_is_told_of_it_once(bench: Bench, sq
     assert told_of == expected, told(found)
 
 
+def test_an_index_of_a_partitioned_table_has_a_remedy_that_postgresql_takes(bench: Bench) -> None:
+    """It refuses CONCURRENTLY there; what is ON ONLY the parent is told of as that."""
+    end = "down = irreversible('a test')"
+    all_of = source("An index", f"up = [Sql('CREATE INDEX i ON r (id)')]\n{end}")
+    (found,) = [
+        each
+        for each in bench.findings(example(all_of, base=PARTITIONED))
+        if each.hazard == "create-index-blocking"
+    ]
+    assert "ON ONLY r," in found.remedy
+    assert "takes no CONCURRENTLY" in found.remedy
+    only = source("One", f"up = [Sql('CREATE INDEX i ON ONLY r (id)')]\n{end}")
+    (found,) = [
+        each
+        for each in bench.findings(example(only, base=PARTITIONED))
+        if each.hazard == "invalid-index"
+    ]
+    assert "becomes valid once each partition has" in found.sentence
+
+
+def test_a_table_whose_name_another_one_takes_is_renamed(bench: Bench) -> None:
+    """Its name is there before and after, and is not its own."""
+    base = source(
+        "Two tables",
+        'up = [Sql("CREATE TABLE one (id integer)"), Sql("CREATE TABLE two (id integer)")]\n'
+        'down = [Sql("DROP TABLE one, two")]',
+    )
+    module = source(
+        "They change places",
+        "up = [Sql('ALTER TABLE one RENAME TO old'), Sql('ALTER TABLE two RENAME TO one')]\n"
+        "down = [Sql('ALTER TABLE one RENAME TO two'), Sql('ALTER TABLE old RENAME TO one')]",
+    )
+    found = bench.findings(example(module, base=base))
+    renamed = [each.sentence for each in found if each.hazard == "rename-table"]
+    assert any("one is renamed to old, and another table has its name" in each for each in renamed)
+
+
+def test_a_domain_that_is_set_not_null_reads_the_tables_that_use_it(bench: Bench) -> None:
+    """What for is known, and the remedy is the domain's."""
+    base = source(
+        "Things of a domain",
+        'up = [Sql("CREATE DOMAIN number AS integer"), '
+        'Sql("CREATE TABLE things (n number)")]\n'
+        'down = [Sql("DROP TABLE things"), Sql("DROP DOMAIN number")]',
+    )
+    module = source(
+        "No number is NULL",
+        "up = [Sql('ALTER DOMAIN number SET NOT NULL')]\n"
+        "down = [Sql('ALTER DOMAIN number DROP NOT NULL')]",
+    )
+    found = bench.findings(example(module, base=base))
+    assert [(each.hazard, str(each.object)) for each in found] == [
+        ("set-not-null-scan", "public.things.n")
+    ], told(found)
+    assert "to the domain as NOT VALID" in found[0].remedy
+
+
 def test_what_a_child_by_inherits_goes_through_is_told_of_its_parent(bench: Bench) -> None:
     """Its columns are the parent's."""
     base = source(

@@ -51,12 +51,16 @@ def proofs(
 
 
 def one(shadow: Shadow, directory: Path, up: Sequence[str], down: Sequence[str]) -> Proof:
-    """Prove a second version on a table ``t (a text, b integer NOT NULL)``."""
+    """Prove a second version on ``t (a text, b integer NOT NULL)`` and a partitioned ``p``."""
     write_version(
         directory,
         "001_t",
-        up=["CREATE TABLE t (a text, b integer NOT NULL)"],
-        down=["DROP TABLE t"],
+        up=[
+            "CREATE TABLE t (a text, b integer NOT NULL)",
+            "CREATE TABLE p (b integer NOT NULL) PARTITION BY RANGE (b)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100)",
+        ],
+        down=["DROP TABLE t, p"],
     )
     write_version(directory, "002_x", up=up, down=down)
     return proofs(shadow, directory, "2")["002"]
@@ -243,6 +247,9 @@ def test_an_irreversible_version_is_checked_up_only(shadow: Shadow, tmp_path: Pa
     assert not found["002"].proven
 
 
+ATTACH = "ALTER TABLE p ATTACH PARTITION p1 FOR VALUES FROM (0) TO (100)"
+
+
 @pytest.mark.parametrize(
     ("up", "down", "losses"),
     [
@@ -269,17 +276,53 @@ def test_an_irreversible_version_is_checked_up_only(shadow: Shadow, tmp_path: Pa
             ["down: public.u: dropped with its rows"],
         ),
         ("ALTER TABLE t ALTER b TYPE bigint", "ALTER TABLE t ALTER b TYPE integer", []),
-        ("ALTER TABLE t RENAME a TO x", "ALTER TABLE t RENAME x TO a", None),
+        ("ALTER TABLE t RENAME a TO x", "ALTER TABLE t RENAME x TO a", []),
+        ("ALTER TABLE t RENAME TO u", "ALTER TABLE u RENAME TO t", []),
+        ("ALTER TABLE p DETACH PARTITION p1", ATTACH, []),
+        (
+            "ALTER TABLE t DROP a; ALTER TABLE t RENAME b TO a",
+            "ALTER TABLE t RENAME a TO b; ALTER TABLE t ADD a text",
+            ["up: public.t.a: dropped with 2 values"],
+        ),
+        (
+            "DROP TABLE t; ALTER TABLE p RENAME TO t",
+            "ALTER TABLE t RENAME TO p; CREATE TABLE t (a text, b integer NOT NULL)",
+            ["up: public.t: dropped with 3 rows"],
+        ),
+        (
+            "CREATE TABLE q PARTITION OF p FOR VALUES FROM (500) TO (501)",
+            "ALTER TABLE p DETACH PARTITION q; DROP TABLE q",
+            [],
+        ),
     ],
 )
 def test_data_that_do_not_survive_are_named_and_are_no_finding(
-    shadow: Shadow, tmp_path: Path, up: str, down: str, losses: list[str] | None
+    shadow: Shadow, tmp_path: Path, up: str, down: str, losses: list[str]
 ) -> None:
     """Columns, tables, rows and values, and which of the two lists does away with them."""
-    proof = one(shadow, tmp_path, [up], [down])
+    proof = one(shadow, tmp_path, up.split("; "), down.split("; "))
     assert proof.proven
-    if losses is not None:
-        assert [str(loss) for loss in proof.losses] == losses
+    assert [str(loss) for loss in proof.losses] == losses
+
+
+def test_rows_of_a_table_that_becomes_a_partition_are_not_gone(
+    shadow: Shadow, tmp_path: Path
+) -> None:
+    """Its rows are the other table's then, and its own again afterwards."""
+    write_version(
+        tmp_path,
+        "001_p",
+        up=[
+            "CREATE TABLE p (a integer) PARTITION BY RANGE (a)",
+            "CREATE TABLE q (a integer NOT NULL CHECK (a BETWEEN 0 AND 9))",
+        ],
+        down=["DROP TABLE p, q"],
+    )
+    attach = "ALTER TABLE p ATTACH PARTITION q FOR VALUES FROM (0) TO (10)"
+    write_version(tmp_path, "002_q", up=[attach], down=["ALTER TABLE p DETACH PARTITION q"])
+    proof = proofs(shadow, tmp_path, "2")["002"]
+    assert not proof.failures
+    assert proof.losses == ()
 
 
 def test_values_that_come_back_in_other_rows_are_named(shadow: Shadow, tmp_path: Path) -> None:

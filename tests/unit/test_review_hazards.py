@@ -537,6 +537,31 @@ def test_a_foreign_key_has_an_index_where_one_begins_with_its_columns(
     assert ("fk-unindexed" in told) is found
 
 
+def test_an_index_that_a_later_version_makes_valid_is_not_left_invalid() -> None:
+    """So it goes with one that is built for each partition, and attached."""
+    bad = replace(btree("i", "name"), valid=False)
+    left = case(Measure(), before=schema(items()), after=schema(items(indexes=(bad,))))
+    assert [each.hazard for each in judge(left)] == ["invalid-index"]
+    cured = schema(items(indexes=(replace(bad, valid=True),)))
+    assert judge(replace(left, final=cured)) == ()
+
+
+def test_a_reindex_says_that_reads_stop_once() -> None:
+    """Where they were tried; the manual's table of locks does not know of the index."""
+    build = IndexBuild(
+        index=ObjectName(kind=Kind.INDEX, schema="public", parent="items", name="i"),
+        method="btree",
+        rebuilt=True,
+    )
+    share = lock(LockMode.SHARE)
+    for held, said in (
+        (replace(share, blocks=LockMode.ACCESS_EXCLUSIVE.blocks), "Reads and writes of items stop"),
+        (share, "Writes of items stop, and reads that would use it,"),
+    ):
+        (found,) = judge(case(Measure(locks=(held,), built=(build,))))
+        assert found.sentence.startswith(f"{said} while the index i is built anew")
+
+
 def test_an_index_that_a_later_version_makes_is_in_time() -> None:
     """CONCURRENTLY it has to be in a version of its own."""
     before, after = schema(items()), schema(items(constraints=(foreign_key(),)))

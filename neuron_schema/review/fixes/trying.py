@@ -14,7 +14,7 @@ from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import ConnectionFailed, ExtensionMissing, NeuronSchemaError
 from neuron_schema.model import Direction
 from neuron_schema.proof.rows import contents
-from neuron_schema.proof.seed import seed
+from neuron_schema.proof.seed import seed, used
 from neuron_schema.review.findings import Fix
 from neuron_schema.review.fixes.relief import relieved
 from neuron_schema.review.tracer import measure
@@ -122,7 +122,7 @@ def _measured(
     stood: list[Snapshot] = []
     with workshop.shadow.database(base) as address:
         for migration in migrations:
-            found.append(measure(workshop, address, migration))
+            found.append(measure(workshop, address, migration, case.unused))
             with workshop.open(address) as ground:
                 stood.append(ground.snapshot())
                 ground.run([migration])
@@ -198,7 +198,7 @@ def _seeded(workshop: Workshop, base: Address, case: Case) -> Iterator[Address]:
     """Yield a database that stands before the version, with rows in its tables."""
     with workshop.shadow.database(base) as address:
         with workshop.open(address) as ground:
-            seed(ground.connection, case.before)
+            seed(ground.connection, case.before, only=used(case.before, case.unused))
         yield address
 
 

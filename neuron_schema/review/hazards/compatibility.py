@@ -58,7 +58,7 @@ def _removed(case: Case, kind: Kind, *, renamed: bool) -> Iterator[Change]:
     """Yield what of a kind is not there any more under its name."""
     for change in case.changes:
         gone = change.kind is kind and change.action is Action.REMOVED
-        if gone and is_renamed(case, change) is renamed:
+        if gone and is_renamed(case, change) is renamed and not is_new(case, change.object):
             yield change
 
 
@@ -121,6 +121,22 @@ def _renamed_tables(case: Case) -> Iterator[Finding]:
             f"The table {named(change.object)} is renamed{f' to {named(new)}' if new else ''}: the "
             "previous release breaks where it uses it under the old name",
         )
+    yield from _swapped(case)
+
+
+def _swapped(case: Case) -> Iterator[Finding]:
+    """Yield the tables that have another name while another table has theirs."""
+    pairs = dict.fromkeys(pair for each in ran(case) for pair in each.measure.renamed)
+    for old, new in pairs:
+        there = old in case.before.by_name and old in case.after.by_name
+        if old.kind is Kind.TABLE and there and not is_new(case, old):
+            yield _told(
+                case,
+                "rename-table",
+                old,
+                f"The table {named(old)} is renamed to {named(new)}, and another table has its "
+                "name now: the previous release reads and writes that one",
+            )
 
 
 def _breaks(case: Case) -> Iterator[Finding]:

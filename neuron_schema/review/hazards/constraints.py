@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from neuron_schema.catalog.changes import Action
 from neuron_schema.catalog.model import Domain, Kind, ObjectName, Relation, part_name, spelled
 from neuron_schema.review.findings import Severity
-from neuron_schema.review.hazards.columns import GENERAL, scans
+from neuron_schema.review.hazards.columns import GENERAL, column_name, scans
 from neuron_schema.review.hazards.facts import (
     all_new,
     column_changes,
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 
 _ALTER_TABLE: Final = "https://www.postgresql.org/docs/current/sql-altertable.html"
 _NOTES: Final = f"{_ALTER_TABLE}#SQL-ALTERTABLE-NOTES"
+_STRICT: Final = (
+    "Add CHECK (VALUE IS NOT NULL) to the domain as NOT VALID, which holds for new rows at once, "
+    "and validate it in the next version"
+)
 _USING_INDEX: Final = f"{_ALTER_TABLE}#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-USING-INDEX"
 
 
@@ -153,6 +157,8 @@ def _not_null(case: Case) -> Iterator[Finding]:
             and (change.action is Action.ADDED or differs(change, "not_null"))
             and change.object.name not in _new_key(case, table)
         ]
+        of_domains = [] if columns else list(_of_strict_domains(case, table))
+        columns += of_domains
         if columns:
             yield finding(
                 case,
@@ -163,7 +169,23 @@ def _not_null(case: Case) -> Iterator[Finding]:
                 f"{listed(map(named, columns))}{why(case, each, table)}",
                 statement=each.number,
                 reasons=reasons(case, each, table),
+                remedy=_STRICT if of_domains else "",
             )
+
+
+def _of_strict_domains(case: Case, table: ObjectName) -> Iterator[ObjectName]:
+    """Yield the columns of a table whose domain is set NOT NULL."""
+    strict = {
+        f"{spelled(change.object.schema or '')}.{spelled(change.object.name)}"
+        for change in case.changes
+        if change.kind is Kind.DOMAIN
+        and differs(change, "not_null")
+        and getattr(change.after, "not_null", False)
+    }
+    relation = relation_after(case, table)
+    for column in relation.columns if relation is not None else ():
+        if column.type in strict:
+            yield column_name(table, column.name)
 
 
 def _new_key(case: Case, table: ObjectName) -> tuple[str, ...]:

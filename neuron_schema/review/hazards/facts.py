@@ -159,9 +159,9 @@ def differs(change: Change, attribute: str) -> bool:
 
 
 def is_new(case: Case, name: ObjectName) -> bool:
-    """Whether a relation is not there before the version."""
+    """Whether a relation is not there before the version, or nobody uses it yet."""
     schema, own = place(name)
-    return case.before.relation(schema or "", own) is None
+    return (schema or "", own) in case.unused or case.before.relation(schema or "", own) is None
 
 
 def relation_after(case: Case, name: ObjectName) -> Relation | None:

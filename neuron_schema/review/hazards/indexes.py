@@ -18,6 +18,7 @@ from neuron_schema.review.hazards.facts import (
     lock_on,
     place,
     ran,
+    relation_after,
     stops,
 )
 from neuron_schema.review.hazards.model import Hazard, example, source
@@ -30,7 +31,7 @@ from neuron_schema.review.hazards.wording import (
     table_of,
     why,
 )
-from neuron_schema.review.locks import LockMode
+from neuron_schema.review.locks import Access, LockMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,21 @@ def _created(case: Case) -> Iterator[Finding]:
             f"all its rows{why(case, each, one.index)}",
             statement=each.number,
             reasons=reasons(case, each, one.index),
+            remedy=remedy_where_partitioned(case, one.index),
         )
+
+
+def remedy_where_partitioned(case: Case, index: ObjectName) -> str:
+    """Return what to do on a partitioned table, which refuses CONCURRENTLY; "" for any other."""
+    relation = relation_after(case, index)
+    if relation is None or relation.partition_key is None:
+        return ""
+    table = table_name(index)
+    return (
+        f"A partitioned table takes no CONCURRENTLY: make the index ON ONLY {table}, which is "
+        "short; build one on each partition CONCURRENTLY, in versions of their own; then attach "
+        "these with ALTER INDEX ... ATTACH PARTITION"
+    )
 
 
 def _reindexed(case: Case) -> Iterator[Finding]:
@@ -81,11 +96,18 @@ def _reindexed(case: Case) -> Iterator[Finding]:
             "reindex-blocking",
             Severity.BLOCKING,
             one.index,
-            f"{stop_of(case, each, one.index)}, and reads that would use it, while the index "
-            f"{named(one.index)} is built anew{why(case, each, one.index)}",
+            f"{_stop_of_all(case, each, one.index)} while the index {named(one.index)} is built "
+            f"anew{why(case, each, one.index)}",
             statement=each.number,
             reasons=reasons(case, each, one.index),
         )
+
+
+def _stop_of_all(case: Case, each: Ran, index: ObjectName) -> str:
+    """Return what stops; where only the manual tells it, it tells of the table alone."""
+    lock = lock_on(each.measure, index)
+    known = lock is not None and Access.READS in lock.blocks
+    return stop_of(case, each, index) + ("" if known else ", and reads that would use it,")
 
 
 def _dropped(case: Case) -> Iterator[Finding]:
@@ -135,6 +157,7 @@ def _invalid(case: Case) -> Iterator[Finding]:
     for relation in case.after.relations:
         was = case.before.relation(relation.schema, relation.name)
         known = {each.name for each in was.indexes if not each.valid} if was is not None else set()
+        known |= _valid_in_the_end(case, relation)
         for index in relation.indexes:
             if not index.valid and index.name not in known:
                 name = part_name(index, relation)
@@ -143,10 +166,20 @@ def _invalid(case: Case) -> Iterator[Finding]:
                     "invalid-index",
                     Severity.NOTE,
                     name,
-                    f"The version leaves the index {named(name)} of {table_name(name)} invalid: no "
-                    "query uses it, while each write keeps it up",
+                    f"The version leaves the index {named(name)} of {table_name(name)} invalid: "
+                    + (
+                        "no query uses it, while each write keeps it up"
+                        if relation.partition_key is None
+                        else "it becomes valid once each partition has an index that is attached"
+                    ),
                     reasons=("after the version pg_index.indisvalid is false",),
                 )
+
+
+def _valid_in_the_end(case: Case, relation: Relation) -> set[str]:
+    """Return the indexes of a table that a later version under review makes valid."""
+    last = case.final.relation(relation.schema, relation.name) if case.final is not None else None
+    return {each.name for each in last.indexes if each.valid} if last is not None else set()
 
 
 @dataclass(frozen=True, slots=True)

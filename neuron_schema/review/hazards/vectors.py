@@ -9,8 +9,14 @@ from neuron_schema.catalog.changes import Action
 from neuron_schema.catalog.model import Column, Index, ObjectName, Relation, part_name
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.columns import GENERAL, rewrites
-from neuron_schema.review.hazards.facts import ran, relation_after, statement_of, touched
-from neuron_schema.review.hazards.indexes import VECTOR_METHODS, builds
+from neuron_schema.review.hazards.facts import (
+    is_new,
+    ran,
+    relation_after,
+    statement_of,
+    touched,
+)
+from neuron_schema.review.hazards.indexes import VECTOR_METHODS, builds, remedy_where_partitioned
 from neuron_schema.review.hazards.model import Hazard, example, source
 from neuron_schema.review.hazards.types import is_vector, retyped, type_change, vector_of
 from neuron_schema.review.hazards.wording import (
@@ -61,6 +67,7 @@ def _blocking(case: Case) -> Iterator[Finding]:
                 f"{named(one.index)}{growth}{why(case, each, one.index)}",
                 statement=each.number,
                 reasons=reasons(case, each, one.index),
+                remedy=remedy_where_partitioned(case, one.index),
             )
 
 
@@ -203,7 +210,7 @@ def _new_indexes(case: Case) -> Iterator[tuple[Relation, Index, bool]]:
         elif isinstance(after, Index):
             relation = relation_after(case, change.object)
             if relation is not None:
-                yield relation, after, False
+                yield relation, after, is_new(case, change.object)
 
 
 def _other_dimensions(change: Change) -> bool:

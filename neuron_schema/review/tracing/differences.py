@@ -68,6 +68,7 @@ def measure_of(seen: Seen, existing: Existing) -> Measure:
         truncated=_names(existing, truncated),
         touched=touched(seen.before, seen.after),
         renamed=renamed(seen.before, seen.after),
+        filled=tuple(sorted(_filled(seen, existing), key=lambda each: each.sort_key)),
         said=told_of.texts,
     )
 
@@ -175,6 +176,15 @@ def _written(seen: Seen, existing: Existing) -> Iterator[Written]:
             yield Written(
                 table=existing.name(oid), inserted=inserted, updated=updated, deleted=deleted
             )
+
+
+def _filled(seen: Seen, existing: Existing) -> Iterator[ObjectName]:
+    """Yield the new tables that got rows."""
+    for oid, now in seen.after.relations.items():
+        then = seen.before.relations.get(oid)
+        is_new = now.kind == "r" and oid not in existing and not existing.is_own(oid)
+        if is_new and now.inserted > (then.inserted if then is not None else 0):
+            yield name_of(now, seen.after.relations)
 
 
 class _Told:

@@ -1,4 +1,4 @@
-"""The relations that were there before a version, and its locks as locks on their tables."""
+"""The relations that were in use before a version, and its locks as locks on their tables."""
 
 from __future__ import annotations
 
@@ -41,14 +41,19 @@ class Held:
 
 
 class Existing:
-    """The relations that were there before a version, but for our own.
+    """The relations that were there before a version, but for our own and those that nobody uses.
 
     Args:
         catalog: What was there.
         own: The OIDs of the history table and the log.
+        unused: The OIDs of tables that nobody uses yet.
     """
 
-    def __init__(self, catalog: Catalog, own: frozenset[int]) -> None:
+    def __init__(
+        self, catalog: Catalog, own: frozenset[int], unused: frozenset[int] = frozenset()
+    ) -> None:
+        self._history = own
+        own |= unused
         self._all = catalog.relations
         self.parts = frozenset(
             key for key, part in catalog.parts.items() if part.of is None or part.of not in own
@@ -60,6 +65,10 @@ class Existing:
 
     def __contains__(self, oid: int) -> bool:
         return oid in self.relations
+
+    def is_own(self, oid: int) -> bool:
+        """Whether it is the history table or the log."""
+        return oid in self._history
 
     def name(self, oid: int) -> ObjectName:
         """Return a relation's name as it was before the version."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from neuron_schema.execution.connections import look_through
 from neuron_schema.proof.rows import qualified
-from neuron_schema.proof.seed import seed
+from neuron_schema.proof.seed import seed, used
 from neuron_schema.review.tracing.watch import Observer
 
 if TYPE_CHECKING:
@@ -46,11 +46,19 @@ class Stage:
         base: The database before the version, without rows but the versions' own, to which nobody
             is connected; left as it is.
         migration: The version.
+        unused: Schema and name of the tables that nobody uses yet: they stay without rows.
     """
 
-    def __init__(self, workshop: Workshop, base: Address, migration: Migration) -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        base: Address,
+        migration: Migration,
+        unused: frozenset[tuple[str, str]] = frozenset(),
+    ) -> None:
         self.workshop = workshop
         self.migration = migration
+        self.unused = unused
         self._base = base
         self._filled: Address | None = None
         self.unseeded: tuple[Unseeded, ...] = ()
@@ -82,7 +90,7 @@ class Stage:
             self.workshop.open(address) as ground,
         ):
             look = look_through(ground.engine, self.workshop.history)
-            observer = Observer(ground.connection, look.table, settings)
+            observer = Observer(ground.connection, look.table, settings, self.unused)
             yield Place(address=address, ground=ground, observer=observer, look=look)
 
     @contextmanager
@@ -107,7 +115,7 @@ class Stage:
         self._filled = self.workshop.shadow.create(self._base)
         with self.workshop.open(self._filled) as ground:
             schema = ground.snapshot()
-            self.unseeded = seed(ground.connection, schema)
+            self.unseeded = seed(ground.connection, schema, only=used(schema, self.unused))
             names = [qualified(each) for each in schema.tables if each.partition_key is None]
             if names:
                 # The versions of rows that seeding left behind would be read as rows are.

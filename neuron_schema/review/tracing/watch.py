@@ -23,7 +23,7 @@ from neuron_schema.review.tracing.queries import (
 from neuron_schema.review.tracing.told import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from neuron_schema.history import Fetch, HistoryTable
     from neuron_schema.review.locks import LockMode
@@ -77,6 +77,7 @@ class Observer:
         connection: To the database that a version is to be run on, before it is; in autocommit.
         history: Names our own tables.
         settings: What the sessions that are watched are set to beside the usual.
+        unused: Schema and name of the tables that nobody uses yet.
     """
 
     def __init__(
@@ -84,12 +85,17 @@ class Observer:
         connection: psycopg.Connection[Any],
         history: HistoryTable,
         settings: Mapping[str, str] | None = None,
+        unused: Collection[tuple[str, str]] = (),
     ) -> None:
         connection.execute(_OBSERVER.encode())
         self.connection = connection
         self.heard = Listener()
         self.pids: set[int] = set()
-        self.existing = Existing(read_catalog(self.fetch), self._own(history))
+        catalog = read_catalog(self.fetch)
+        new = frozenset(
+            oid for oid, each in catalog.relations.items() if (each.schema, each.name) in unused
+        )
+        self.existing = Existing(catalog, self._own(history), new)
         self._settings = {**_SESSION, **(settings or {})}
 
     def fetch(self, sql: str) -> list[Any]:
