@@ -316,10 +316,11 @@ def test_the_library_waits_for_a_free_connection(
     role = f"{database.database}_single"
     admin.execute(f'CREATE ROLE "{role}" LOGIN CONNECTION LIMIT 1'.encode())
     write_version(tmp_path, "001_a", up=["SELECT 1"])
-    engine = create_engine(database.set(username=role), poolclass=NullPool)
+    address = database.set(username=role, password="x")
+    engine = create_engine(address, poolclass=NullPool)
     try:
         with ThreadPoolExecutor(1) as pool:
-            with psycopg.connect(libpq(database.set(username=role))):
+            with psycopg.connect(libpq(address)):
                 with pytest.raises(ConnectionsExhausted, match="too many connections for role"):
                     MigrationRunner(engine, tmp_path, deadline=0.2).get_status()
                 waiting = pool.submit(MigrationRunner(engine, tmp_path, deadline=60).get_status)
