@@ -314,7 +314,7 @@ def test_the_library_waits_for_a_free_connection(
 ) -> None:
     """A full server is full for moments; when it stays so the deadline ends the look."""
     role = f"{database.database}_single"
-    admin.execute(f'CREATE ROLE "{role}" LOGIN CONNECTION LIMIT 1'.encode())
+    admin.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'x' CONNECTION LIMIT 1".encode())
     write_version(tmp_path, "001_a", up=["SELECT 1"])
     address = database.set(username=role, password="x")
     engine = create_engine(address, poolclass=NullPool)
