@@ -172,7 +172,9 @@ def test_a_detach_that_was_cancelled_is_finished_and_recorded(
         assert scalar(observer, cancelled) == 1
         wait_for(
             lambda: scalar(
-                observer, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%FINALIZE'"
+                observer,
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND query LIKE '%FINALIZE'",
             )
         )
         reader.rollback()

@@ -318,7 +318,10 @@ def test_a_pool_of_one_is_enough_to_be_watched(
     MigrationRunner(engine, tmp_path, allow_non_empty=True, listeners=[heard]).up()
     assert any(map(half_way, heard.events))
     engine.dispose()
-    ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ 'neuron_schema'"
+    ours = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name ~ 'neuron_schema'"
+    )
     wait_for(lambda: scalar(observer, ours) == 0)
 
 
@@ -352,7 +355,10 @@ def test_nobody_is_watched_by_a_number_that_a_pooler_made_up(
     thread.start()
     gate.wait()
     observer.execute("SELECT pg_sleep(0.5)")
-    watches = "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ 'watch'"
+    watches = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name ~ 'watch'"
+    )
     assert scalar(observer, watches) == 0
     gate.open()
     thread.join()

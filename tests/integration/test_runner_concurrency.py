@@ -469,7 +469,9 @@ def test_two_runs_that_create_the_history_table_at_once_both_succeed(
         wait_for(
             lambda: scalar(
                 observer,
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'",
+                "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+                "WHERE NOT granted AND locktype = 'transactionid' "
+                "AND datname = current_database()",
             )
         )
         other.commit()
