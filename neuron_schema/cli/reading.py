@@ -215,13 +215,14 @@ def _compiled_afresh(
 ) -> tuple[list[Migration], list[VersionError], list[str]]:
     """Return the versions that are valid, what is wrong with the others, and warnings."""
     from neuron_schema.discovery import version_module, version_source
+    from neuron_schema.discovery.loading import loading
     from neuron_schema.discovery.version_set import read
     from neuron_schema.errors import VersionError
 
     valid: list[Migration] = []
     wrong: list[VersionError] = []
     warnings: list[str] = []
-    with version_module.no_connections():
+    with loading():
         for file in files:
             path = str(file.path)
             try:

@@ -96,6 +96,7 @@ def _refuse_applied(call: Invocation, files: Sequence[VersionFile]) -> None:
         NeuronSchemaError: the database cannot be asked.
     """
     from neuron_schema.discovery import version_module
+    from neuron_schema.discovery.loading import loading
     from neuron_schema.discovery.version_set import read
     from neuron_schema.errors import HistoryConflict
 
@@ -103,7 +104,7 @@ def _refuse_applied(call: Invocation, files: Sequence[VersionFile]) -> None:
         rows = {row.number: row for row in call.look(address).applied}
     concerned = [file for file in files if file.number in rows]
     applied = []
-    with version_module.no_connections():
+    with loading():
         for file in concerned:
             migration = version_module.load(
                 read(file.path), str(file.path), version=file.version, name=file.name

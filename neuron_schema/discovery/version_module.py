@@ -9,10 +9,8 @@ from __future__ import annotations
 import functools
 import itertools
 import sys
-import threading
 import traceback
 import types
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from neuron_schema.discovery import bytecode
@@ -22,7 +20,7 @@ from neuron_schema.errors import VersionError
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from neuron_schema.compiling.compile_error import CompileError
     from neuron_schema.model import Migration, RowSet, Statement
@@ -375,31 +373,3 @@ def _kind(value: object) -> str:
         return "None"
     name = type(value).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
-
-
-@contextmanager
-def no_connections() -> Iterator[None]:
-    """Refuse connections that this thread opens through SQLAlchemy while modules load.
-
-    The source check sees a version's own calls; this sees those of the code it imports.
-    """
-    from sqlalchemy import Engine, event
-
-    thread = threading.get_ident()
-
-    def refuse(*_: object) -> None:
-        if threading.get_ident() == thread:
-            raise VersionError(
-                "a version opens no connection (one was opened while the module was imported)",
-                remedy="declare the change in `up`, and keep connections out of what it imports",
-            )
-
-    # Before one is made, and when one comes out of a pool.
-    hooks = ("do_connect", "engine_connect")
-    for hook in hooks:
-        event.listen(Engine, hook, refuse)
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            event.remove(Engine, hook, refuse)

@@ -97,9 +97,9 @@ class VersionSet:
         files = [file for file in self.files if wanted is None or file.number in wanted]
         if not files:
             return ()
-        from neuron_schema.discovery import version_module
+        from neuron_schema.discovery.loading import loading
 
-        with version_module.no_connections():
+        with loading():
             return tuple(self._load(file) for file in files)
 
     def _load(self, file: VersionFile) -> Migration:
@@ -164,9 +164,10 @@ class _Learner:
         # All that imports SQLAlchemy is imported for the first unknown file, or never.
         from neuron_schema.discovery import version_module, version_source
         from neuron_schema.discovery.cacheable import is_cacheable
+        from neuron_schema.discovery.loading import loading
 
         if not self._guarded:
-            self._guard.enter_context(version_module.no_connections())
+            self._guard.enter_context(loading())
             self._guarded = True
         path = str(file.path)
         tree = version_source.parse(version_source.decode(source, path), path)

@@ -100,11 +100,12 @@ def _by_number(blobs: Sequence[Blob]) -> dict[int, Blob]:
 def _edited(file: VersionFile, blob: Blob, repository: Repository) -> bool:
     """Whether a version makes other SQL than the one of the same number did."""
     from neuron_schema.discovery import version_module
+    from neuron_schema.discovery.loading import loading
 
     def load(content: bytes, path: str) -> Migration:
         return version_module.load(content, path, version=file.version, name=file.name)
 
-    with version_module.no_connections():
+    with loading():
         now = load(read(file.path), str(file.path))
         try:
             then = load(repository.content(blob), f"{file.path} as it was")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from neuron_schema.catalog import Extension
 from neuron_schema.discovery import version_module
+from neuron_schema.discovery.loading import loading
 from neuron_schema.discovery.version_set import read
 from neuron_schema.proof.trunk import trunk_of
 from neuron_schema.review.course import passed_by, run
@@ -120,7 +121,7 @@ def _reviewed(case: Case, findings: tuple[Finding, ...], root: Path) -> Reviewed
 
 
 def _lines(migration: Migration) -> tuple[int, ...]:
-    with version_module.no_connections():
+    with loading():
         return version_module.lines_of_up(read(Path(migration.path)), migration.path)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from neuron_schema.canonical import canonical
 from neuron_schema.compiling.compiler import checksum
 from neuron_schema.discovery import version_module
+from neuron_schema.discovery.loading import loading
 from neuron_schema.errors import InternalError
 from neuron_schema.model import Statement
 
@@ -36,7 +37,7 @@ def load(draft: Draft, source: str, path: str) -> Migration:
     Raises:
         InternalError: it does not read as it was meant.
     """
-    with version_module.no_connections():
+    with loading():
         found = version_module.load(source.encode(), path, version=draft.version, name=draft.name)
     same = (
         found.checksum == _checksum(draft)

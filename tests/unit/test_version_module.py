@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Column, Integer, MetaData, Table, create_engine
 from sqlalchemy.pool import StaticPool
 
-from neuron_schema.discovery.version_module import load, no_connections
+from neuron_schema.discovery.loading import loading
+from neuron_schema.discovery.version_module import load
 from neuron_schema.discovery.version_source import summary_of
 from neuron_schema.errors import VersionError
 
@@ -619,7 +620,7 @@ def test_a_connection_that_a_helper_opens_is_refused(helper: Path) -> None:
         "engine.connect()\n",
         encoding="utf-8",
     )
-    with no_connections():
+    with loading():
         error = refusal("x = 1\nimport shop_helper\n", line=2)
     assert "a version opens no connection" in error.message
 
@@ -629,7 +630,7 @@ def test_a_pooled_connection_is_refused_as_well(helper: Path) -> None:
     engine = create_engine("sqlite://", poolclass=StaticPool)
     engine.connect().close()
     helper.write_text("def ask(engine):\n    engine.connect()\n", encoding="utf-8")
-    with no_connections(), pytest.raises(VersionError, match="opens no connection"):
+    with loading(), pytest.raises(VersionError, match="opens no connection"):
         engine.connect()
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
@@ -652,7 +653,7 @@ def test_engines_of_other_threads_are_left_alone() -> None:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    with no_connections():
+    with loading():
         inside.set()
         assert answered.wait(10)
     thread.join()
@@ -663,9 +664,9 @@ def test_engines_of_other_threads_are_left_alone() -> None:
 def test_the_guard_is_taken_down_again() -> None:
     """Also after an error, and by each thread for itself."""
     engine = create_engine("sqlite://")
-    with pytest.raises(ZeroDivisionError), no_connections():
+    with pytest.raises(ZeroDivisionError), loading():
         raise ZeroDivisionError
-    with no_connections(), no_connections():
+    with loading(), loading():
         pass
     with ThreadPoolExecutor(4) as pool:
         for load_one in [pool.submit(guarded) for _ in range(16)]:
@@ -677,5 +678,43 @@ def test_the_guard_is_taken_down_again() -> None:
 
 def guarded() -> None:
     """Load a module under a guard."""
-    with no_connections():
+    with loading():
         loaded(f"{HEAD}up = [Sql('A')]\ndown = []")
+
+
+TABLES = """
+from sqlalchemy import CheckConstraint, Column, Index, Integer, MetaData, Table
+from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
+t = Table("t", MetaData(), *(Column(c, Integer, index=True) for c in "gfedcba"),
+          *(CheckConstraint(f"a <> {n}", name=f"c{9 - n}") for n in range(9)))
+Index("z", t.c.a), Index("y", t.c.b)
+down = []
+"""
+
+
+@pytest.mark.parametrize(
+    ("listed", "names"),
+    [
+        ("CreateIndex(i) for i in t.indexes", [*(f"ix_t_{c}" for c in "abcdefg"), "z", "y"]),
+        (
+            "AddConstraint(c) for c in t.constraints if isinstance(c, CheckConstraint)",
+            [f"c{9 - n}" for n in range(9)],
+        ),
+    ],
+    ids=["indexes", "constraints"],
+)
+def test_what_hangs_on_a_table_is_listed_in_one_order(listed: str, names: list[str]) -> None:
+    """SQLAlchemy keeps both in sets, whose order is another one in each process."""
+    with loading():
+        found = loaded(f"{TABLES}up = [{listed}]")
+    assert [
+        name for each in found.up_statements for name in names if f" {name} " in each.sql
+    ] == names
+
+
+def test_tables_made_elsewhere_keep_the_sets_of_sqlalchemy() -> None:
+    """A service's own tables are its own affair, before and after versions are loaded."""
+    with loading(), loading():
+        pass
+    table = Table("t", MetaData(), Column("a", Integer, index=True))
+    assert (type(table.indexes), type(table.constraints)) == (set, set)

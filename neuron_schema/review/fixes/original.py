@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from neuron_schema.canonical import SqlTextError, canonical
 from neuron_schema.compiling.compile_error import CompileError
 from neuron_schema.discovery import version_module
+from neuron_schema.discovery.loading import loading
 from neuron_schema.discovery.version_source import decode
 from neuron_schema.errors import VersionError
 from neuron_schema.review.fixes.module import ModuleText
@@ -141,7 +142,7 @@ def _read(migration: Migration) -> tuple[ModuleText, tuple[Item, ...], tuple[Ite
         source = Path(migration.path).read_bytes()
         text = decode(source, migration.path).replace("\r\n", "\n")
         module = ModuleText(text)
-        with version_module.no_connections():
+        with loading():
             lists = version_module.load_elements(source, migration.path)
     except (OSError, ValueError, VersionError, CompileError):
         return None

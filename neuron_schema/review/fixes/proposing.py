@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from neuron_schema.compiling.compile_error import CompileError
 from neuron_schema.discovery import version_module
+from neuron_schema.discovery.loading import loading
 from neuron_schema.discovery.version_set import split_file_name
 from neuron_schema.errors import VersionError
 from neuron_schema.review.fixes import (
@@ -100,7 +101,7 @@ def _is_valid(module: FixModule) -> bool:
     # In no directory: byte code is kept beside a file that is there.
     path = f"{_NOWHERE}/{module.file_name}"
     try:
-        with version_module.no_connections():
+        with loading():
             version_module.load(module.source.encode(), path, version=version, name=name)
     except (VersionError, CompileError):
         return False
