@@ -108,8 +108,9 @@ class Change:
         what = f"{name.parent if name.kind is Kind.OTHER else name.kind} {_shown(name)}"
         yield f"{what} {self.action}" + self._hint()
         for each in self.differences:
-            before, after = _worded(each.before), _worded(each.after)
-            yield f"  {each.attribute.replace('_', ' ')}: {before} -> {after}"
+            for attribute, before, after in _told(each.attribute, each.before, each.after):
+                said = f"{_worded(before)} -> {_worded(after)}"
+                yield f"  {attribute.replace('_', ' ')}: {said}"
 
     def _hint(self) -> str:
         if self.rename is None:
@@ -126,6 +127,17 @@ def _shown(name: ObjectName) -> str:
         return str(name)
     owner = ".".join(spelled(part) for part in (name.schema, name.parent) if part is not None)
     return f"{spelled(name.name)} of {owner}"
+
+
+def _told(attribute: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what differs in a property: of a value with properties of its own, each of those."""
+    if not is_dataclass(before) or type(before) is not type(after):
+        yield attribute, before, after
+        return
+    for each in fields(before):
+        was, became = getattr(before, each.name), getattr(after, each.name)
+        if was != became:
+            yield from _told(f"{attribute} {each.name}", was, became)
 
 
 def _worded(value: Any) -> str:

@@ -80,11 +80,14 @@ class Failed:
         sqlstate: Its five letters, or "" where PostgreSQL gave none.
         message: What it said.
         rows_only: It refuses where there are rows, and not on empty tables.
+        detail: What it added, such as what depends on an object; "" where that tells of rows,
+            which are none of the user's.
     """
 
     sqlstate: str
     message: str
     rows_only: bool = False
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -407,6 +407,15 @@ def test_what_is_dropped_and_made_anew_loses_its_values(bench: Bench) -> None:
     assert "rename-column" not in hazards
 
 
+def test_what_keeps_a_column_from_another_type_is_named(bench: Bench) -> None:
+    """PostgreSQL says it beside its message."""
+    (found,) = bench.findings(HAZARDS["alter-type-blocked"].bad)
+    assert found.sentence == (
+        "Statement 1 fails: cannot alter type of a column used by a view or rule "
+        '(rule _RETURN on view prices depends on column "price")'
+    )
+
+
 def test_names_that_have_to_be_quoted_are_told_as_sql_spells_them(bench: Bench) -> None:
     """In sentences and in reasons, the server's own words with them."""
     base = source(

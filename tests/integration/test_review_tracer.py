@@ -596,6 +596,18 @@ def test_what_always_fails_ends_the_measuring(shadow: Shadow, tmp_path: Path) ->
     assert (found.statements[2].shipped, found.statements[2].alone) == (None, None)
 
 
+def test_what_depends_on_an_object_is_told_and_no_row_is(shadow: Shadow, tmp_path: Path) -> None:
+    """The server's DETAIL names the one as well as the other."""
+    setup = [T, "CREATE VIEW v AS SELECT b FROM t"]
+    blocked = shipped(measured(shadow, tmp_path, setup, "DROP TABLE t")).failed
+    assert blocked is not None
+    assert blocked.detail == "view v depends on table t"
+    again = "INSERT INTO t SELECT * FROM t WHERE id = (SELECT min(id) FROM t)"
+    doubled = shipped(measured(shadow, tmp_path, T, again)).failed
+    assert doubled is not None
+    assert (doubled.sqlstate, doubled.detail) == ("23505", "")
+
+
 def test_what_fails_at_commit_is_told_of_the_last_statement(shadow: Shadow, tmp_path: Path) -> None:
     """A deferred constraint is checked there; alone the statement that breaks it cannot run."""
     setup = [T, "CREATE TABLE c (t_id integer REFERENCES t DEFERRABLE INITIALLY DEFERRED)"]

@@ -216,6 +216,20 @@ def test_a_change_tells_every_property_with_both_values() -> None:
     )
 
 
+def test_a_change_of_the_index_behind_a_key_tells_its_own_properties() -> None:
+    """It is a value within a value, of which most is as it was."""
+    index = Index(name="t_pkey", definition="CREATE ...", method="btree", opclasses=("a",))
+    key = Constraint(name="t_pkey", type="primary key", definition="PRIMARY KEY (id)", index=index)
+    filled = replace(key, index=replace(index, options=("fillfactor=70",), clustered=True))
+    (change,) = diff(
+        taken(table("t", ID, constraints=(key,))), taken(table("t", ID, constraints=(filled,)))
+    )
+    assert str(change) == (
+        "constraint t_pkey of s.t changed\n"
+        "  index options: none -> fillfactor=70\n  index clustered: no -> yes"
+    )
+
+
 def test_a_changed_table_tells_of_its_own_properties_and_its_parts_of_theirs() -> None:
     """A part's change is no change of the table."""
     index = Index(name="i", definition="CREATE INDEX ...", method="btree")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.facts import ran
 from neuron_schema.review.hazards.model import Hazard, example, source
-from neuron_schema.review.hazards.wording import finding, listed, reasons, sized
+from neuron_schema.review.hazards.wording import finding, listed, reasons, refusal, sized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,9 +105,9 @@ def _always(case: Case) -> Iterator[Finding]:
                 "statement-fails",
                 Severity.BLOCKING,
                 None,
-                f"Statement {each.number} fails, whatever is in the tables: {failed.message}",
+                f"Statement {each.number} fails, whatever is in the tables: {refusal(failed)}",
                 statement=each.number,
-                reasons=(f"PostgreSQL refused with {failed.sqlstate}: {failed.message}",),
+                reasons=(f"PostgreSQL refused with {failed.sqlstate}: {refusal(failed)}",),
             )
             return
     failure = failure_of(case, "up")

@@ -26,6 +26,7 @@ from neuron_schema.review.hazards.wording import (
     listed,
     named,
     reasons,
+    refusal,
     stop_of,
     table_name,
     table_of,
@@ -117,9 +118,9 @@ def _blocked(case: Case) -> Iterator[Finding]:
             "alter-type-blocked",
             Severity.BLOCKING,
             None,
-            f"Statement {each.number} fails: {failed.message}",
+            f"Statement {each.number} fails: {refusal(failed)}",
             statement=each.number,
-            reasons=(f"PostgreSQL refused with {failed.sqlstate}: {failed.message}",),
+            reasons=(f"PostgreSQL refused with {failed.sqlstate}: {refusal(failed)}",),
         )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Severity
     from neuron_schema.review.hazards.facts import Ran
-    from neuron_schema.review.measures import TableLock
+    from neuron_schema.review.measures import Failed, TableLock
     from neuron_schema.review.stats import TableStats
 
 _UNIT = 1024
@@ -102,6 +102,11 @@ def listed(words: Iterable[str]) -> str:
     """Return words as a sentence lists them."""
     *rest, last = words
     return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def refusal(failed: Failed) -> str:
+    """Return what PostgreSQL said when it refused a statement."""
+    return f"{failed.message} ({failed.detail.rstrip('.')})" if failed.detail else failed.message
 
 
 def numbers(counts: Iterable[int]) -> str:

@@ -123,6 +123,7 @@ def _measure(measure: Measure) -> Object:
             "sqlstate": failed.sqlstate,
             "message": failed.message,
             "rows_only": failed.rows_only,
+            "detail": failed.detail,
         },
     }
 

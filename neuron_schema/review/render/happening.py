@@ -27,7 +27,8 @@ def _of(statement: StatementMeasure, measure: Measure) -> Iterator[Text]:
     if failed := measure.failed:
         code = f" with {failed.sqlstate}" if failed.sqlstate else ""
         rows = " on tables with rows, and not on empty ones" if failed.rows_only else ""
-        yield (f"Statement {number} fails{code}{rows}: ", failed.message)
+        detail = f" ({failed.detail.rstrip('.')})" if failed.detail else ""
+        yield (f"Statement {number} fails{code}{rows}: ", failed.message + detail)
     if measure.cascaded:
         names = joined(f"{each.kind} {each}" for each in measure.cascaded)
         yield (f"Statement {number} drops without naming it: ", Code(names))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
@@ -13,6 +13,13 @@ from neuron_schema.review.measures import Failed
 if TYPE_CHECKING:
     from neuron_schema.errors import NeuronSchemaError
     from neuron_schema.review.measures import Measure
+
+
+_OF_ROWS: Final = ("22", "23")
+"""Classes of errors whose details tell of values.
+
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +44,13 @@ class Outcome:
 
 def failed_with(error: psycopg.Error) -> Failed:
     """Return how PostgreSQL refused a statement."""
-    text = " ".join(str(error.diag.message_primary or error).split())
-    return Failed(sqlstate=error.sqlstate or "", message=text)
+    code = error.sqlstate or ""
+    detail = "" if code.startswith(_OF_ROWS) else error.diag.message_detail or ""
+    return Failed(
+        sqlstate=code,
+        message=_one_line(str(error.diag.message_primary or error)),
+        detail=_one_line(detail),
+    )
 
 
 def failure_of(error: NeuronSchemaError) -> Failed:
@@ -50,4 +62,8 @@ def failure_of(error: NeuronSchemaError) -> Failed:
         if isinstance(cause, psycopg.Error):
             return failed_with(cause)
         cause = cause.__cause__ or cause.__context__
-    return Failed(sqlstate=error.sqlstate or "", message=" ".join(error.message.split()))
+    return Failed(sqlstate=error.sqlstate or "", message=_one_line(error.message))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
