@@ -78,11 +78,12 @@ def _squash(
     dry_run: bool,
 ) -> None:
     from neuron_schema.cli.proving import open_server
-    from neuron_schema.schemafile.squash_files import refuse_uncommitted
+    from neuron_schema.schemafile.squash_files import refuse_changed, refuse_uncommitted
     from neuron_schema.schemafile.squash_proof import prove
     from neuron_schema.schemafile.squash_source import load, source_of
 
     old = [Path(one.path) for one in draft.parts]
+    contents = {path: path.read_bytes() for path in old}
     new = call.versions.directory / f"{draft.version}_{draft.name}.py"
     source = source_of(draft)
     squashed = load(draft, source, str(new))
@@ -112,6 +113,7 @@ def _squash(
             show_script(source.rstrip("\n"))
         return
     _confirm(question, yes=yes)
+    refuse_changed(contents)
     _write(call, old, new, texts)
 
 

@@ -126,6 +126,26 @@ def refuse_uncommitted(paths: Sequence[Path]) -> None:
         )
 
 
+def refuse_changed(contents: Mapping[Path, bytes]) -> None:
+    """Refuse to remove files that are no longer what was proven.
+
+    Args:
+        contents: What was in each.
+
+    Raises:
+        SquashRefused: one of them was edited or removed since.
+    """
+    changed = [
+        path for path, was in contents.items() if not path.exists() or path.read_bytes() != was
+    ]
+    if changed:
+        raise SquashRefused(
+            f"{', '.join(path.name for path in changed)}: changed since the squash was begun",
+            where=str(changed[0]),
+            remedy="run the command again",
+        )
+
+
 def uncommitted(paths: Sequence[Path]) -> tuple[str, ...]:
     """Return those of some files that git has not as they are; none where there is no git.
 

@@ -269,6 +269,19 @@ def test_nobody_is_squashed_unasked(cli: Command, versions: Path, shadow: list[s
     assert names(versions) == ["003_squashed_001_to_003.py"]
 
 
+def test_a_file_that_is_edited_at_the_prompt_is_not_removed(
+    cli: Command, versions: Path, shadow: list[str]
+) -> None:
+    """What was proven and what would go are then two things."""
+    terminal = cli.terminal("squash", "1:3", *shadow)
+    terminal.expect("[y/N]")
+    with (versions / "002_b.py").open("a") as file:
+        file.write("# more\n")
+    terminal.type("y\n")
+    assert "002_b.py: changed since the squash was begun" in terminal.finish(9)
+    assert names(versions) == ["001_a.py", "002_b.py", "003_c.py"]
+
+
 def test_files_that_git_has_not_are_not_removed(
     cli: Command, versions: Path, shadow: list[str]
 ) -> None:
