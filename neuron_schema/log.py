@@ -222,6 +222,7 @@ def recorded_operation(own: OwnCommit) -> dict[str, Any]:
         "probe": own.probe,
         "repair": list(own.repair),
         "cleanup": own.cleanup,
+        "sample": list(own.sample),
     }
     if own.backfill is not None:
         spec = own.backfill
@@ -249,6 +250,8 @@ def restored_operation(record: Mapping[str, Any]) -> OwnCommit | None:
         probe=record["probe"],
         repair=tuple(record["repair"]),
         cleanup=record["cleanup"],
+        # Rows that were written before there was one have none.
+        sample=tuple(record.get("sample", ())),
         backfill=None
         if spec is None
         else BackfillSpec(

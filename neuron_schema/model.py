@@ -122,6 +122,9 @@ class OwnCommit:
             knows the names. It is asked before anything else, and after an attempt that failed.
         backfill: What is done batch by batch, instead of the statement; the log remembers how
             far it came.
+        sample: Statements, the last of them a query of one bool, for a transaction that is rolled
+            back: they tell whether what the probe calls ``done`` before the statement was run is
+            what is wanted. Where the role may not run them, the probe's word holds.
     """
 
     kind: str
@@ -129,6 +132,7 @@ class OwnCommit:
     repair: tuple[str, ...] = ()
     cleanup: str | None = None
     backfill: BackfillSpec | None = None
+    sample: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,14 +158,14 @@ def _ddl(element: ExecutableDDLElement) -> Statement:
     sql = _one(str(element.compile(dialect=DIALECT)), element)
     if isinstance(element, CreateTable) and (beside := companions(element)):
         return TableStatement(sql=sql, companions=beside)
-    return Statement(sql=sql, own_commit=_own_commit(element))
+    return Statement(sql=sql, own_commit=_own_commit(element, sql))
 
 
-def _own_commit(element: ExecutableDDLElement) -> OwnCommit | None:
+def _own_commit(element: ExecutableDDLElement, sql: str) -> OwnCommit | None:
     if isinstance(element, Operation):
         return element.own_commit(DIALECT.identifier_preparer)
     if isinstance(element, CreateIndex):
-        return own_commit_of_create(element)
+        return own_commit_of_create(element, sql)
     if isinstance(element, DropIndex):
         return own_commit_of_drop(element)
     return None

@@ -3,8 +3,8 @@
 The conditions compare what the catalog says for certain: uniqueness, access method, columns in
 their order, which keys are expressions, direction and place of NULLs, operator classes,
 collations, INCLUDE, storage parameters, tablespace, NULLS NOT DISTINCT, and whether there is a
-WHERE. They do not compare the text of an expression or of a WHERE, which PostgreSQL prints anew,
-and take a key given as ``text()`` for anything.
+WHERE. They do not compare the text of an expression or of a WHERE, which PostgreSQL prints anew
+(``index_sample`` has it do so), and take a key given as ``text()`` for anything.
 https://www.postgresql.org/docs/current/catalog-pg-index.html
 """
 

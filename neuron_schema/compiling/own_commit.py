@@ -4,7 +4,8 @@ PostgreSQL commits them on its own, in several transactions, so a version that w
 finds the index absent, invalid or done. A probe tells which, before and after the statement:
 https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
 
-What the probe compares, and what it cannot, is said in ``index_facts``.
+What the probe compares, and what it cannot, is said in ``index_facts``; ``index_sample`` compares
+the rest where an index is there before.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from neuron_schema.compiling.compile_error import CompileError
 from neuron_schema.compiling.index_facts import index_facts, options_of
+from neuron_schema.compiling.index_sample import sample
 from neuron_schema.compiling.literals import quote
 from neuron_schema.compiling.rendering import DIALECT
 from neuron_schema.model import OwnCommit
@@ -22,8 +24,12 @@ if TYPE_CHECKING:
     from sqlalchemy.schema import CreateIndex, DropIndex
 
 
-def own_commit_of_create(create: CreateIndex) -> OwnCommit | None:
+def own_commit_of_create(create: CreateIndex, sql: str) -> OwnCommit | None:
     """Return probe and repair of a CREATE INDEX CONCURRENTLY, None for an ordinary one.
+
+    Args:
+        create: The construct.
+        sql: What it was compiled to.
 
     Raises:
         CompileError: It says IF NOT EXISTS, which takes an invalid index for the one wanted.
@@ -37,10 +43,17 @@ def own_commit_of_create(create: CreateIndex) -> OwnCommit | None:
             " CREATE INDEX CONCURRENTLY leaves for the one that is wanted",
             "leave if_not_exists out: it is looked for, repaired and checked anyway",
         )
+    preparer = DIALECT.identifier_preparer
     return OwnCommit(
         kind="CREATE INDEX CONCURRENTLY",
         probe=_probe_of_create(index),
         repair=(f"DROP INDEX CONCURRENTLY IF EXISTS {_name(index)}",),
+        sample=sample(
+            sql,
+            index=preparer.format_index(index),
+            table=preparer.format_table(_table(index)),
+            bare_index=_bare_name(index),
+        ),
     )
 
 

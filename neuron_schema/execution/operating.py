@@ -64,6 +64,7 @@ class Operation:
         self._sql = statement.sql
         self._own: OwnCommit = statement.own_commit
         self._ends = ends
+        self._begun = False
 
     def run(self) -> None:
         """Run it to its end.
@@ -78,7 +79,7 @@ class Operation:
         except AttemptFailed as failed:
             overdue = self._is_over(failed)
             state = self._clear_away()
-            if state == "done" and self._own.probe is not None:
+            if state == "done" and self._begun and self._own.probe is not None:
                 # Such as a detach that was cancelled, and is finished by its repair.
                 return
             if overdue:
@@ -95,15 +96,17 @@ class Operation:
         self._clean()
         state = self._probe()
         if state == "invalid":
+            self._begun = True
             self._repair()
             state = self._probe()
-        if state == "different":
+        if state == "different" or (state == "done" and not self._is_as_wanted()):
             raise self._unfinished(
                 "something else has that name already",
                 "drop or rename what is there, or give the new one another name",
                 colon=True,
             )
         if state != "done":
+            self._begun = True
             self._send(self._sql)
         return self._own.probe is None or state == "done" or self._probe() == "done"
 
@@ -131,6 +134,29 @@ class Operation:
         if self._own.probe is None:
             return "absent"
         return str(self._send(self._own.probe).fetchall()[0][0])
+
+    def _is_as_wanted(self) -> bool:
+        """Whether what was there before is what is wanted, as far as that can be told."""
+        if not self._own.sample:
+            return True
+        *make, compare = self._own.sample
+        self._send("BEGIN")
+        try:
+            for sql in make:
+                self._send(sql)
+            return bool(self._send(compare).fetchall()[0][0])
+        except AttemptFailed as failed:
+            code = failed.error.sqlstate or ""
+            # Without TEMPORARY on the database, or where an event trigger refuses tables.
+            if code in ("42501", "P0001"):
+                return True
+            # What cannot be made on such a table is not what is there.
+            if code.startswith("42"):
+                return False
+            raise
+        finally:
+            if not self._worker.closed:
+                self._send("ROLLBACK")
 
     def _repair(self) -> None:
         for sql in self._own.repair:

@@ -138,6 +138,107 @@ def test_another_index_of_the_name_is_left_alone(
     assert applied(observer) == []
 
 
+WANTED = {
+    "expression": ("func.lower(entries.c.version)", "", "(lower(version))", "(upper(version))"),
+    "where": (
+        "entries.c.version",
+        "postgresql_where=entries.c.version > 'a', ",
+        "(version) WHERE version > 'a'",
+        "(version) WHERE version > 'b'",
+    ),
+    "text": ("text('version DESC')", "", "(version DESC)", "(version)"),
+    "operator class": (
+        "text('version text_pattern_ops')",
+        "",
+        "(version text_pattern_ops)",
+        "(version)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WANTED)
+def test_an_index_that_only_postgresql_can_compare_is_compared(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path, case: str
+) -> None:
+    """Expressions and conditions are worded anew by the server, also those given as text."""
+    key, options, same, other = WANTED[case]
+    write_version(
+        tmp_path,
+        "001_index",
+        up="[CreateIndex(index)]",
+        down="[DropIndex(index)]",
+        imports="from sqlalchemy import Column, Index, MetaData, Table, Text, func, text\n"
+        "from sqlalchemy.schema import CreateIndex, DropIndex",
+        body='entries = Table("entries", MetaData(), Column("version", Text), schema="ledger")\n'
+        f'index = Index("i", {key}, {options}postgresql_concurrently=True, _table=entries)',
+    )
+    runner = MigrationRunner(engine, tmp_path)
+    observer.execute(f"CREATE INDEX i ON ledger.entries {other}".encode())
+    with pytest.raises(OperationUnfinished, match="something else has that name"):
+        runner.up()
+    assert applied(observer) == []
+    observer.execute("DROP INDEX ledger.i")
+    observer.execute(f"CREATE INDEX i ON ledger.entries {same}".encode())
+    before = scalar(observer, "SELECT 'ledger.i'::regclass::oid")
+    runner.up()
+    assert scalar(observer, "SELECT 'ledger.i'::regclass::oid") == before
+    assert applied(observer) == ["001"]
+    assert leftovers(observer) == []
+
+
+def test_an_index_that_could_not_be_made_is_not_the_one_that_is_there(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """It names a function that the database has not."""
+    body = CONCURRENTLY["body"].replace("entries.c.version", "func.nowhere(entries.c.version)")
+    up = {**CONCURRENTLY, "body": f"from sqlalchemy import func\n{body}"}
+    write_version(tmp_path, "001_index", **up)
+    observer.execute("CREATE INDEX i ON ledger.entries (lower(version))")
+    with pytest.raises(OperationUnfinished, match="something else has that name"):
+        MigrationRunner(engine, tmp_path).up()
+    assert applied(observer) == []
+
+
+def test_a_comparison_that_was_cut_off_takes_nothing_for_done(
+    engine: Engine, observer: psycopg.Connection, versions: Path
+) -> None:
+    """The run lock's holder was let down by its time, or by an administrator."""
+    observer.execute("CREATE INDEX i ON ledger.entries (version)")
+    observer.execute(
+        "CREATE FUNCTION ledger.cut() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF current_query() LIKE '%neuron_schema_sample%' THEN "
+        "RAISE 'cut off' USING ERRCODE = '57014'; END IF; END $$"
+    )
+    observer.execute("CREATE EVENT TRIGGER cut ON ddl_command_start EXECUTE FUNCTION ledger.cut()")
+    with pytest.raises(StatementFailed, match="cut off"):
+        MigrationRunner(engine, versions).up()
+    assert applied(observer) == []
+    observer.execute("DROP EVENT TRIGGER cut")
+    MigrationRunner(engine, versions).up()
+    assert applied(observer) == ["001"]
+
+
+def test_a_role_that_may_make_no_temporary_table_goes_by_the_catalog(
+    engine: Engine, observer: psycopg.Connection, versions: Path
+) -> None:
+    """What the catalog says for certain is still compared."""
+    observer.execute("CREATE INDEX i ON ledger.entries (version)")
+    observer.execute("CREATE ROLE sampler LOGIN PASSWORD 'sampler'")
+    try:
+        observer.execute(
+            "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', "
+            "current_database()); END $$"
+        )
+        observer.execute("GRANT ALL ON SCHEMA public, ledger TO sampler")
+        observer.execute("ALTER TABLE ledger.entries OWNER TO sampler")
+        url = engine.url.set(username="sampler", password="sampler")
+        MigrationRunner(create_engine(url, poolclass=NullPool), versions).up()
+        assert applied(observer) == ["001"]
+    finally:
+        observer.execute("DROP OWNED BY sampler CASCADE")
+        observer.execute("DROP ROLE sampler")
+
+
 def test_vacuum_reindex_and_detach_run_between_transactional_versions(
     engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:
