@@ -91,7 +91,7 @@ class VersionSet:
             infos: The versions wanted; all of them when None.
 
         Raises:
-            VersionError: a module is invalid.
+            VersionError: a module is invalid, or no longer what ``infos`` told of.
         """
         wanted = None if infos is None else {info.number for info in infos}
         files = [file for file in self.files if wanted is None or file.number in wanted]
@@ -100,7 +100,20 @@ class VersionSet:
         from neuron_schema.discovery.loading import loading
 
         with loading():
-            return tuple(self._load(file) for file in files)
+            found = tuple(self._load(file) for file in files)
+        self._refuse_changed(found)
+        return found
+
+    def _refuse_changed(self, migrations: Iterable[Migration]) -> None:
+        """Refuse what nobody has compared with the history: another text than the known one."""
+        known = {info.number: info.checksum for info in self._infos or ()}
+        for one in migrations:
+            if known.get(one.number, one.checksum) != one.checksum:
+                raise VersionError(
+                    f"{one.label} was changed after the versions had been read",
+                    where=one.path,
+                    remedy="run the command again; in a service, make another MigrationRunner",
+                )
 
     def _load(self, file: VersionFile) -> Migration:
         from neuron_schema.discovery import version_module
