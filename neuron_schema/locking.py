@@ -19,8 +19,6 @@ from neuron_schema.quoting import literal
 from neuron_schema.settings import SESSION_LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from neuron_schema.history import HistoryTable
     from neuron_schema.model import ServerFacts, Step
 
@@ -223,40 +221,6 @@ def session_values(
     if settings.role is not None:
         values["role"] = settings.role
     return values
-
-
-def session_sql() -> str:
-    """Return a SELECT of one text that differs once a session is no longer set as it was.
-
-    A version may say SET, SET ROLE or CREATE TEMP TABLE, all of which outlive its transaction.
-    """
-    return (
-        "SELECT pg_catalog.md5(pg_catalog.concat_ws(',', "
-        "(SELECT pg_catalog.string_agg(name || '=' || setting, ',') "
-        "FROM pg_catalog.pg_show_all_settings() WHERE source = 'session' AND name NOT IN "
-        "('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')), "
-        "pg_catalog.current_setting('role'), session_user, pg_catalog.pg_my_temp_schema()))"
-    )
-
-
-_KEEPS_SESSION = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "GRANT", "REVOKE"})
-
-
-def can_change_session(statements: Iterable[str]) -> bool:
-    """Return whether statements may leave a session set otherwise than they found it.
-
-    DDL does not, but for temporary tables. Data changes and SELECT may call a function that does.
-    """
-    # As in failures: the lexer is only wanted where something runs.
-    from neuron_schema.canonical import leading_words
-
-    for sql in statements:
-        if not _KEEPS_SESSION.issuperset(leading_words(sql, 1) or ("",)):
-            return True
-        text = sql.lower()
-        if "temp" in text or "set_config" in text:
-            return True
-    return False
 
 
 def _milliseconds(seconds: float) -> str:

@@ -19,8 +19,8 @@ from neuron_schema.errors import ConnectionFailed, DriverUnsupported, NeuronSche
 from neuron_schema.execution.failures import AttemptFailed, look_error, original
 from neuron_schema.execution.pipeline import run_alone, run_script
 from neuron_schema.execution.pooled import ending_sql, remember_sql
+from neuron_schema.execution.session_state import leaves_unseen, session_sql
 from neuron_schema.history import Look, look
-from neuron_schema.locking import session_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -218,7 +218,9 @@ def run_transaction(
             run_script(connection, raw, progress.script, progress.answers)
             answers = progress.answers
             _check_commit(answers[-1])
-            if check_session and _value(answers[2]) != _value(answers[-len(end)]):
+            if check_session and (
+                leaves_unseen(script.statements) or _value(answers[2]) != _value(answers[-len(end)])
+            ):
                 # What a version leaves set is for no other version, and not for the service.
                 connection.connection.invalidate(soft=True)
     except _SessionEnded:

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuron_schema.locking import session_sql
+from neuron_schema.execution.session_state import leaves_unseen, session_sql
 from neuron_schema.quoting import do_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MEMORY = "neuron_schema.session"
-_LAST_LONGER = frozenset({"DISCARD", "LISTEN", "LOAD", "PREPARE", "RESET", "SET"})
-_OF_TRANSACTION = frozenset({"CONSTRAINTS", "LOCAL", "TRANSACTION"})
 
 
 def remember_sql() -> str:
@@ -30,12 +28,11 @@ def ending_sql(statements: Iterable[str]) -> str:
     """Return what ends a session that is no longer set as was noted; it goes after COMMIT.
 
     Args:
-        statements: The author's. Of some it is known; PostgreSQL does not show settings of an
-            application's own (``SET app.tenant``) among the others, nor what is listened to.
+        statements: The author's.
     """
     changed = (
         "true"
-        if any(map(_outlasts, statements))
+        if leaves_unseen(statements)
         else f"({session_sql()}) <> nullif(pg_catalog.current_setting('{_MEMORY}', true), '')"
     )
     return do_block(
@@ -48,11 +45,3 @@ def ending_sql(statements: Iterable[str]) -> str:
         f"    PERFORM pg_catalog.set_config('{_MEMORY}', '', false);\n"
         "  END IF;"
     )
-
-
-def _outlasts(sql: str) -> bool:
-    # As in locking: the lexer is only wanted where something runs.
-    from neuron_schema.canonical import leading_words
-
-    words = leading_words(sql, 2)
-    return bool(_LAST_LONGER & set(words[:1])) and not _OF_TRANSACTION & set(words[1:])

@@ -23,6 +23,7 @@ from neuron_schema.errors import (
     SettingsError,
     StatementFailed,
     TargetError,
+    VersionError,
 )
 from neuron_schema.execution.connections import Script, _check_commit, run_transaction
 from neuron_schema.execution.failures import AttemptFailed, Cause
@@ -266,6 +267,21 @@ def test_up_and_down_reach_their_targets(
     assert applied(observer) == []
     assert scalar(observer, "SELECT to_regclass('neuron_migrations')::text") is not None
     assert scalar(observer, "SELECT to_regclass('t1')") is None
+
+
+def test_a_file_that_is_edited_while_a_service_runs_is_not_run(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A runner compares what it read first with the history, so nothing else may run."""
+    write(tmp_path, 2)
+    runner = MigrationRunner(engine, tmp_path)
+    runner.up()
+    path = write_version(tmp_path, "002_v", up=["CREATE TABLE t2 ()"], down=["DROP TABLE t1"])
+    with pytest.raises(VersionError, match="002_v was changed after the versions") as caught:
+        runner.down()
+    assert caught.value.where == str(path)
+    assert applied(observer) == ["001", "002"]
+    assert scalar(observer, "SELECT to_regclass('t1')") is not None
 
 
 def test_a_conflict_is_refused_before_anything_runs(
@@ -582,6 +598,44 @@ def test_no_version_changes_the_session_of_the_next_or_of_the_service(
     )
     assert session(engine)[1:] == before[1:]
     assert applied(observer) == ["001", "002"]
+    engine.dispose()
+
+
+LEAK = (
+    "CREATE FUNCTION leak() RETURNS integer LANGUAGE sql AS "
+    "$$ SELECT 1 FROM (SELECT set_config('work_mem', '77MB', false)) s $$"
+)
+TENANT = "SELECT current_setting('app.tenant', true)"
+MEMORY = "SELECT nullif(current_setting('work_mem'), '4MB')"
+LOCKS = "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+
+
+@pytest.mark.parametrize(
+    ("up", "left"),
+    [
+        (["SET app.tenant = '42'"], TENANT),
+        (["SELECT set_config('app.tenant', '42', false)"], TENANT),
+        (["DO $$ BEGIN SET app.tenant TO '42'; END $$"], TENANT),
+        (["LISTEN c"], "SELECT pg_listening_channels()"),
+        (["PREPARE p AS SELECT 1"], "SELECT name FROM pg_prepared_statements"),
+        (["SELECT pg_advisory_lock(4711)"], LOCKS),
+        (["DO $$ BEGIN PERFORM pg_advisory_lock(4711); END $$"], LOCKS),
+        (["SELECT leak()"], MEMORY),
+        (["CREATE TABLE c AS SELECT leak()"], MEMORY),
+        (["ALTER TABLE one ADD b integer DEFAULT leak()"], MEMORY),
+    ],
+)
+def test_nothing_that_a_version_leaves_in_its_session_reaches_the_service(
+    database: URL, observer: psycopg.Connection, tmp_path: Path, up: list[str], left: str
+) -> None:
+    """Also what no comparison of the settings would show, such as a tenant for row security."""
+    observer.execute(f"CREATE TABLE one AS SELECT 1 AS a; {LEAK}".encode())
+    engine = create_engine(database, poolclass=QueuePool, pool_size=1, max_overflow=0)
+    write_version(tmp_path, "001_v", up=up)
+    MigrationRunner(engine, tmp_path, allow_non_empty=True).up()
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(left).scalars().all()
+    assert [each for each in found if each] == []
     engine.dispose()
 
 
