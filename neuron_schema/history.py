@@ -33,6 +33,7 @@ HISTORY_MOVED = "neuron_schema_history"
 """The constraint name under which the server tells that the history is not the plan's."""
 
 _LOG_SUFFIX = "_log"
+_USUAL, _USUAL_LOG = "neuron_migrations", "neuron_migration_log"
 
 _COLUMNS = (
     "version:character varying(10),name:character varying(255),"
@@ -49,8 +50,20 @@ class HistoryTable:
         schema: Its schema; None stands for the session's current schema.
     """
 
-    name: str = "neuron_migrations"
+    name: str = _USUAL
     schema: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse the one name whose log is another table's.
+
+        Raises:
+            SettingsError: it is that.
+        """
+        if self.name == _USUAL_LOG.removesuffix(_LOG_SUFFIX):
+            raise SettingsError(
+                f"history_table cannot be {self.name!r}: its log would be that of {_USUAL}",
+                remedy="choose another name",
+            )
 
     @property
     def qualified(self) -> str:
@@ -60,8 +73,8 @@ class HistoryTable:
     @property
     def log_name(self) -> str:
         """The name of the log beside it."""
-        if self.name == "neuron_migrations":
-            return "neuron_migration_log"
+        if self.name == _USUAL:
+            return _USUAL_LOG
         # A name may have 63 bytes; PostgreSQL itself cuts those that it makes in the same way.
         kept = self.name.encode()[: MAX_IDENTIFIER_BYTES - len(_LOG_SUFFIX)].decode(errors="ignore")
         return kept + _LOG_SUFFIX

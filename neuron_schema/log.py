@@ -193,9 +193,14 @@ def _values(step: Step, by: Author, outcome: Outcome) -> dict[str, str]:
     if step.irreversible is not None:
         return {**values, "irreversible": literal(step.irreversible)}
     values["down"] = _array(down)
-    operations = [recorded_operation(one.own_commit) for one in down if one.own_commit is not None]
-    if operations:
-        values["down_operation"] = literal(json.dumps(operations[0]))
+    how = {}
+    for one in down:
+        if one.own_commit is not None:
+            how = recorded_operation(one.own_commit)
+    if step.settings:
+        how["settings"] = dict(step.settings)
+    if how:
+        values["down_operation"] = literal(json.dumps(how))
     return values
 
 

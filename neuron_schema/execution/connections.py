@@ -12,10 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
+from psycopg.rows import tuple_row
 from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as SqlalchemyTimeout
 
-from neuron_schema.errors import ConnectionFailed, DriverUnsupported, NeuronSchemaError
+from neuron_schema.errors import (
+    ConnectionFailed,
+    DriverUnsupported,
+    NeuronSchemaError,
+    SettingsError,
+)
 from neuron_schema.execution.failures import AttemptFailed, look_error, original
 from neuron_schema.execution.pipeline import run_alone, run_script
 from neuron_schema.execution.pooled import ending_sql, remember_sql
@@ -39,19 +45,31 @@ def check_engine(engine: object) -> Engine:
 
     Raises:
         DriverUnsupported: it is something else.
+        SettingsError: it is to put other schemas in place of those that versions name.
     """
-    if not isinstance(engine, Engine):
+    # What an AsyncEngine calls its sync_engine works in SQLAlchemy's greenlets alone.
+    if not isinstance(engine, Engine) or engine.dialect.is_async:
         raise DriverUnsupported(
-            f"a {type(engine).__name__} is no synchronous SQLAlchemy Engine",
-            remedy="pass sqlalchemy.create_engine('postgresql+psycopg://...'); of an AsyncEngine "
-            "on psycopg, its sync counterpart made from the same URL",
+            f"{'the sync_engine of an AsyncEngine' if isinstance(engine, Engine) else _a(engine)}"
+            " is no synchronous SQLAlchemy Engine",
+            remedy="pass sqlalchemy.create_engine('postgresql+psycopg://...'); beside an "
+            "AsyncEngine on psycopg, create_engine(async_engine.url)",
         )
     if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":
         raise DriverUnsupported(
             f"the engine runs on {engine.dialect.name}+{engine.dialect.driver}",
             remedy="create it with the URL postgresql+psycopg://...",
         )
+    if engine.get_execution_options().get("schema_translate_map"):
+        raise SettingsError(
+            "the engine has a schema_translate_map, and versions are compiled without it",
+            remedy="pass an engine without it, and search_path='...' to the runner",
+        )
     return engine
+
+
+def _a(value: object) -> str:
+    return f"a {type(value).__name__}"
 
 
 def driver_connection(connection: Connection) -> psycopg.Connection[Any]:
@@ -303,14 +321,16 @@ def _arranged(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
     if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         # A listener of the engine's began it, with settings that are to last.
         raw.commit()
-    connection.execution_options(no_parameters=True, stream_results=False)
-    before = (raw.autocommit, raw.prepare_threshold)
-    raw.autocommit, raw.prepare_threshold = True, None
+    # With `yield_per` SQLAlchemy would use a cursor of the server's all the same.
+    connection.execution_options(no_parameters=True, stream_results=False, yield_per=None)
+    before = (raw.autocommit, raw.prepare_threshold, raw.row_factory)
+    raw.autocommit, raw.prepare_threshold, raw.row_factory = True, None, tuple_row
     try:
         yield raw
     finally:
+        raw.row_factory = before[2]
         if raw.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            raw.autocommit, raw.prepare_threshold = before
+            raw.autocommit, raw.prepare_threshold = before[:2]
 
 
 @contextmanager
@@ -372,6 +392,7 @@ def private_connection(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
                 raw.commit()
             raw.autocommit = True
             raw.prepare_threshold = None
+            raw.row_factory = tuple_row
             yield raw
         finally:
             fairy.invalidate()

@@ -108,9 +108,10 @@ def recorded(fetch: Fetch, table: HistoryTable, versions: Iterable[str]) -> tupl
 def _migration(row: Any, table: HistoryTable) -> Migration:
     version, name, checksum, up, down, irreversible, operation, number = row
     # psycopg reads json itself, unless a service has told it not to.
-    record = json.loads(operation) if isinstance(operation, str) else operation
-    own = restored_operation(record) if record is not None else None
-    if record is not None and own is None:
+    record = json.loads(operation) if isinstance(operation, str) else operation or {}
+    alone = "kind" in record
+    own = restored_operation(record) if alone else None
+    if alone and own is None:
         irreversible = "a function of its file computed the values, and the log cannot keep that"
     return Migration(
         version=version,
@@ -121,4 +122,5 @@ def _migration(row: Any, table: HistoryTable) -> Migration:
         up_statements=tuple(Statement(sql=sql) for sql in up or ()),
         down_statements=tuple(Statement(sql=sql, own_commit=own) for sql in down or ()),
         irreversible=irreversible,
+        settings=tuple(record.get("settings", {}).items()),
     )

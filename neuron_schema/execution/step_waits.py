@@ -109,7 +109,7 @@ class StepWaits:
 def _holder(context: StepContext) -> Session | None:
     """Return who holds the run lock, where that can be seen."""
     with (
-        contextlib.suppress(AttemptFailed, psycopg.Error),
+        contextlib.suppress(Exception),
         private_connection(context.engine) as raw,
     ):
         return holder_of(fetcher(raw), run_lock_key(context.look.table))

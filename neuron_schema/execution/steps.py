@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from neuron_schema.errors import NeuronSchemaError, ServerUnsupported
 from neuron_schema.execution.alone import OperationRunning, attempt_alone
 from neuron_schema.execution.connections import execute, private_connection, run_transaction
@@ -63,9 +61,10 @@ def run_step(step: Step, context: StepContext) -> Filled | None:
             return attempt_alone(step, context, waits)
         except UnicodeEncodeError as error:
             raise ServerUnsupported(
-                f"{step.label}: the database's encoding cannot hold {error.object[error.start]!r}",
+                f"{step.label}: {error.object[error.start]!r} cannot be sent in the connection's "
+                f"client_encoding ({error.encoding})",
                 where=step.path,
-                remedy="use a database with the encoding UTF8",
+                remedy="let the connection be client_encoding=utf8, on a database that is UTF8",
             ) from None
         except OperationRunning as running:
             reason = "an interrupted run's operation is still at work"
@@ -125,7 +124,8 @@ def write_aside(
         statements: Single statements.
     """
     with (
-        contextlib.suppress(AttemptFailed, psycopg.Error, UnicodeEncodeError),
+        # Whatever it is: an engine's own listeners may raise as well.
+        contextlib.suppress(Exception),
         private_connection(engine) as raw,
         raw.transaction(),
     ):

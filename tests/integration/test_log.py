@@ -18,6 +18,7 @@ from neuron_schema.errors import (
     ObjectsMissing,
     PrivilegeMissing,
     RunLockNotObtained,
+    SettingsError,
     StatementFailed,
     TransactionEnded,
 )
@@ -305,6 +306,30 @@ def test_a_version_whose_file_is_gone_is_rolled_back_by_the_recorded_sql(
     assert applied(observer) == []
     for name in ("a", "b", "ledger.i"):
         assert scalar(observer, f"SELECT to_regclass('{name}')") is None
+
+
+def test_the_recorded_sql_runs_with_the_settings_of_its_version(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """The file that says how long it may take is gone."""
+    write_version(
+        tmp_path,
+        "001_slow",
+        up=["CREATE TABLE q ()"],
+        down=["SELECT pg_sleep(0.6)", "DROP TABLE q"],
+        body='settings = {"statement_timeout": "30s"}',
+    )
+    MigrationRunner(engine, tmp_path).up()
+    (tmp_path / "001_slow.py").unlink()
+    runner = MigrationRunner(engine, tmp_path, statement_timeout=0.2)
+    (step,) = runner.down(from_history=True).steps
+    assert step.outcome is Outcome.ROLLED_BACK
+
+
+def test_two_history_tables_never_share_a_log(engine: Engine, tmp_path: Path) -> None:
+    """The usual log is not called after its table."""
+    with pytest.raises(SettingsError, match="history_table cannot be 'neuron_migration'"):
+        MigrationRunner(engine, tmp_path, history_table="neuron_migration")
 
 
 def test_a_recorded_irreversible_version_stays(

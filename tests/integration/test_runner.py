@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg.rows import namedtuple_row
 from sqlalchemy import create_engine, event
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from neuron_schema.errors import (
@@ -679,6 +681,62 @@ def test_another_driver_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(DriverUnsupported):
             MigrationRunner(engine, write(tmp_path, 1))  # type: ignore[arg-type]
+    beside = create_async_engine("postgresql+psycopg://localhost/x")
+    for given in (beside, beside.sync_engine):
+        with pytest.raises(DriverUnsupported, match="AsyncEngine is no synchronous") as caught:
+            MigrationRunner(given, write(tmp_path, 1))  # type: ignore[arg-type]
+        assert "create_engine(async_engine.url)" in (caught.value.remedy or "")
+
+
+def test_an_engine_that_puts_other_schemas_in_place_is_refused(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """What is compiled beforehand would go to the schemas that the versions name."""
+    other = engine.execution_options(schema_translate_map={None: "tenant"})
+    with pytest.raises(SettingsError, match="schema_translate_map"):
+        MigrationRunner(other, write(tmp_path, 1))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"execution_options": {"yield_per": 10}},
+        {"connect_args": {"row_factory": namedtuple_row}},
+    ],
+    ids=["yield_per", "named tuples"],
+)
+def test_how_an_engine_fetches_rows_is_no_matter(
+    database: URL, observer: psycopg.Connection, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Rows are read as they come, and the connection goes back as it was."""
+    given = create_engine(database, **options)
+    runner = MigrationRunner(given, write(tmp_path, 2))
+    runner.up()
+    assert [row.version for row in runner.get_applied()] == ["001", "002"]
+    runner.down()
+    assert applied(observer) == ["001"]
+    given.dispose()
+
+
+def test_an_engine_that_gives_no_second_connection_hides_no_error(
+    database: URL, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """What failed is told; that it could not be written down beside is not."""
+    made: list[psycopg.Connection] = []
+
+    def connect() -> psycopg.Connection:
+        if made:
+            raise RuntimeError("the token service does not answer")
+        made.append(psycopg.connect(libpq(database)))
+        return made[0]
+
+    engine = create_engine("postgresql+psycopg://", creator=connect, pool_size=1)
+    write_version(tmp_path, "001_v", up=["SELECT 1 / 0"])
+    with pytest.raises(StatementFailed, match="division by zero") as caught:
+        MigrationRunner(engine, tmp_path).up()
+    assert outcomes(caught.value.report) == [Outcome.FAILED]
+    assert applied(observer) == []
+    engine.dispose()
 
 
 def test_a_direct_engine_of_another_database_is_an_error(

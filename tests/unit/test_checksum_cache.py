@@ -11,7 +11,7 @@ import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,7 +23,7 @@ from neuron_schema.errors import VersionError
 from tests.support import write_version
 
 if TYPE_CHECKING:
-    from neuron_schema.model import VersionInfo
+    from neuron_schema.model import Migration, VersionInfo
 
 DIGEST = "d" * 64
 KNOWN = Known("sum", "text", ((("002", "a"), ("003", "b")),))
@@ -129,7 +129,13 @@ def test_a_step_about_to_run_is_compiled_afresh(
     from neuron_schema.discovery import version_module
 
     seen: list[str] = []
-    monkeypatch.setattr(version_module, "load", lambda _, path, **__: seen.append(path))
+    load = version_module.load
+
+    def noted(source: bytes, path: str, **more: Any) -> Migration:
+        seen.append(path)
+        return load(source, path, **more)
+
+    monkeypatch.setattr(version_module, "load", noted)
     versions = VersionSet(tmp_path / "v", cache_directory=tmp_path / "cache")
     versions.migrations(versions.infos())
     assert seen == [versions.infos()[0].path]
