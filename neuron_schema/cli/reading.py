@@ -215,6 +215,7 @@ def _compiled_afresh(
 ) -> tuple[list[Migration], list[VersionError], list[str]]:
     """Return the versions that are valid, what is wrong with the others, and warnings."""
     from neuron_schema.discovery import version_module, version_source
+    from neuron_schema.discovery.cacheable import is_cacheable
     from neuron_schema.discovery.loading import loading
     from neuron_schema.discovery.version_set import read
     from neuron_schema.errors import VersionError
@@ -235,7 +236,12 @@ def _compiled_afresh(
                 ]
                 valid.append(
                     version_module.load_tree(
-                        tree, source, path, version=file.version, name=file.name
+                        tree,
+                        source,
+                        path,
+                        version=file.version,
+                        name=file.name,
+                        steady=is_cacheable(tree),
                     )
                 )
             except VersionError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuron_schema.discovery import bytecode
 from neuron_schema.discovery.version_places import place
-from neuron_schema.discovery.version_source import decode, parse, summary_of, unparsable
+from neuron_schema.discovery.version_source import STEADY, decode, parse, summary_of, unparsable
 from neuron_schema.errors import VersionError
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from neuron_schema.compiling.compile_error import CompileError
     from neuron_schema.model import Migration, RowSet, Statement
+
+_SHOWN = 60
+"""Characters of a text that differs."""
 
 _serial = itertools.count(1)
 
@@ -47,7 +50,9 @@ def load(source: bytes, path: str, *, version: str, name: str, checked: bool = F
     return _load(module, version=version, name=name)
 
 
-def load_tree(tree: ast.Module, source: bytes, path: str, *, version: str, name: str) -> Migration:
+def load_tree(
+    tree: ast.Module, source: bytes, path: str, *, version: str, name: str, steady: bool
+) -> Migration:
     """Execute and compile a module that ``version_source.parse`` has checked.
 
     Args:
@@ -56,13 +61,45 @@ def load_tree(tree: ast.Module, source: bytes, path: str, *, version: str, name:
         path: The file's path, for messages and tracebacks.
         version: The digits of its file name.
         name: The rest of its file name.
+        steady: Nothing but these bytes decides what it means (``is_cacheable``). Any other module
+            is executed twice, to see whether it means the same both times.
 
     Raises:
         VersionError: whatever is wrong with the module, with file and line.
     """
     module = _Module(source, path)
     module.tree = tree
-    return _load(module, version=version, name=name)
+    found = _load(module, version=version, name=name)
+    if not steady:
+        _refuse_unsteady(found, _load(module, version=version, name=name))
+    return found
+
+
+def _refuse_unsteady(once: Migration, again: Migration) -> None:
+    """Refuse a module that would look modified to every run but the one that applied it.
+
+    Raises:
+        VersionError: it was compiled to two texts.
+    """
+    if once.checksum == again.checksum:
+        return
+    texts = " and then ".join(
+        repr(text)
+        for text in _around_difference(f"{once.up}\n{once.down}", f"{again.up}\n{again.down}")
+    )
+    raise VersionError(
+        f"{once.label} compiles to other SQL each time that it is loaded: first {texts}",
+        where=once.path,
+        remedy=STEADY,
+    )
+
+
+def _around_difference(one: str, other: str) -> tuple[str, str]:
+    """Return two texts from a little before their first difference."""
+    pairs = enumerate(zip(one, other, strict=False))
+    same = next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+    begins = max(0, same - _SHOWN // 2)
+    return one[begins : begins + _SHOWN], other[begins : begins + _SHOWN]
 
 
 def lines_of_up(source: bytes, path: str) -> tuple[int, ...]:

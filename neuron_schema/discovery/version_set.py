@@ -184,10 +184,11 @@ class _Learner:
             self._guarded = True
         path = str(file.path)
         tree = version_source.parse(version_source.decode(source, path), path)
+        steady = is_cacheable(tree)
         migration = version_module.load_tree(
-            tree, source, path, version=file.version, name=file.name
+            tree, source, path, version=file.version, name=file.name, steady=steady
         )
-        if self._cache and is_cacheable(tree):
+        if self._cache and steady:
             self._cache.put(digest, known_of(migration))
         return migration
 

@@ -48,6 +48,28 @@ _IMPORTING = frozenset(
         "runpy.run_path",
     }
 )
+# What gives another value each time, by full name; `func.now()` of SQLAlchemy is the server's.
+_CHANGING = frozenset(
+    {
+        "datetime.date.today",
+        "datetime.datetime.now",
+        "datetime.datetime.today",
+        "datetime.datetime.utcnow",
+        "os.urandom",
+        "time.time",
+        "time.time_ns",
+        "uuid.uuid1",
+        "uuid.uuid4",
+        "uuid.uuid6",
+        "uuid.uuid7",
+    }
+)
+STEADY = (
+    "write the value out, or let the server make it: func.now(), func.gen_random_uuid(); of a set "
+    "use sorted()"
+)
+"""What to do in a module that would be another one each time."""
+
 _LIBRARIES = frozenset({"neuron_schema", "pgvector", "psycopg", "sqlalchemy"})
 
 
@@ -82,7 +104,7 @@ def parse(text: str, path: str, *, checked: bool = False) -> ast.Module:
 
     Raises:
         VersionError: the text does not parse, imports another version or ``neuron_schema.tables``,
-            or opens a connection.
+            opens a connection, or asks for the time or for chance.
     """
     try:
         tree = ast.parse(text, filename=path)
@@ -98,7 +120,43 @@ def parse(text: str, path: str, *, checked: bool = False) -> ast.Module:
             reason, remedy = found
             line = getattr(node, "lineno", 1)
             raise VersionError(reason, where=f"{path}:{line}", remedy=remedy)
+    _refuse_changing(tree, nodes, names, path)
     return tree
+
+
+def _refuse_changing(tree: ast.Module, nodes: Iterable[ast.AST], names: Names, path: str) -> None:
+    """Refuse a module that asks for the time or for chance while it is loaded.
+
+    A function may, such as that of a ``BackfillRows``: it runs later, if at all.
+    """
+    calls = [
+        node
+        for node in nodes
+        if isinstance(node, ast.Call) and names.full_name(node.func) in _CHANGING
+    ]
+    if not calls:
+        return
+    executed = set(_executed(tree))
+    for call in calls:
+        if call in executed:
+            raise VersionError(
+                f"{ast.unparse(call.func)}() gives another value each time that the version is "
+                "loaded: it would look modified as soon as it is applied",
+                where=f"{path}:{call.lineno}",
+                remedy=STEADY,
+            )
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is executed when a module is loaded: not the bodies of functions."""
+    yield node
+    for name, value in ast.iter_fields(node):
+        later = name == "body" and isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        )
+        for child in [] if later else value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from _executed(child)
 
 
 def unparsable(error: Exception, path: str) -> VersionError:

@@ -53,9 +53,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     load_tree = version_module.load_tree
 
-    def counted(tree: ast.Module, source: bytes, path: str, *, version: str, name: str) -> object:
+    def counted(tree: ast.Module, source: bytes, path: str, **more: Any) -> object:
         seen.append(Path(path).name)
-        return load_tree(tree, source, path, version=version, name=name)
+        return load_tree(tree, source, path, **more)
 
     monkeypatch.setattr(version_module, "load_tree", counted)
     return seen

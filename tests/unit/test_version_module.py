@@ -14,8 +14,10 @@ from sqlalchemy.pool import StaticPool
 
 from neuron_schema.discovery.loading import loading
 from neuron_schema.discovery.version_module import load
+from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.discovery.version_source import summary_of
 from neuron_schema.errors import VersionError
+from tests.support import write_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -607,6 +609,65 @@ def test_opening_a_connection_is_refused_before_the_module_runs(statement: str) 
 def test_words_that_only_look_alike_are_not_refused(statement: str) -> None:
     """SQL functions, methods and columns may have any name."""
     assert loaded(f"{HEAD}{statement}\nup = [Sql('A')]\ndown = []").up == "A;"
+
+
+# --- what is another module each time ---
+
+
+@pytest.mark.parametrize(
+    ("statement", "call"),
+    [
+        ("import uuid; x = uuid.uuid4()", "uuid.uuid4()"),
+        ("from uuid import uuid4 as new\nx = [new() for _ in 'ab']", "new()"),
+        ("from datetime import datetime, UTC; x = datetime.now(UTC)", "datetime.now()"),
+        ("import datetime as dt; x = dt.date.today().isoformat()", "dt.date.today()"),
+        ("import time\nclass A:\n    x = time.time()", "time.time()"),
+        ("import uuid\ndef f(x=uuid.uuid4()): pass", "uuid.uuid4()"),
+    ],
+)
+def test_the_clock_and_chance_are_refused_while_a_module_is_loaded(
+    statement: str, call: str
+) -> None:
+    """What was applied would never be loaded again."""
+    error = refusal(f"\n{statement}", line=2 + statement.count("\n"))
+    assert f"{call} gives another value each time" in error.message
+    assert "func.gen_random_uuid()" in (error.remedy or "")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import uuid\ndef f(): return uuid.uuid4()",
+        "import uuid; f = lambda: uuid.uuid4()",
+        "import uuid; from sqlalchemy import Column; c = Column('a', default=uuid.uuid4)",
+        "from sqlalchemy import func; x = func.now(), func.uuid4()",
+        "from datetime import datetime; x = datetime(2026, 1, 2).isoformat()",
+    ],
+)
+def test_what_is_not_called_while_a_module_is_loaded_is_not_refused(statement: str) -> None:
+    """A function of a BackfillRows may ask what it likes."""
+    assert loaded(f"{HEAD}{statement}\nup = [Sql('A')]\ndown = []").up == "A;"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "import random; x = random.random()",
+        "import itertools, shop_helper; x = next(shop_helper.count)",
+    ],
+)
+def test_a_module_that_compiles_to_other_sql_each_time_is_refused(
+    helper: Path, tmp_path: Path, made: str
+) -> None:
+    """However it comes by it."""
+    helper.write_text("import itertools\ncount = itertools.count()\n", encoding="utf-8")
+    path = write_version(
+        tmp_path / "v", "001_a", body=made, up="[Sql(f'INSERT INTO t VALUES ({x})')]"
+    )
+    with pytest.raises(VersionError, match="compiles to other SQL each time") as caught:
+        VersionSet(tmp_path / "v").infos()
+    assert caught.value.where == str(path)
+    assert "'INSERT INTO t VALUES (" in caught.value.message
 
 
 # --- connections that helpers open --------------------------------------------------------------
