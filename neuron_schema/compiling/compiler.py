@@ -21,18 +21,25 @@ from sqlalchemy.schema import DDL, CreateIndex, CreateTable, DropIndex, Executab
 
 from neuron_schema.canonical import SqlTextError, canonical, split
 from neuron_schema.compiling.compile_error import CompileError
-from neuron_schema.compiling.construct_checks import TableStatement, check_companions, companions
+from neuron_schema.compiling.construct_checks import (
+    AccompaniedStatement,
+    check_companions,
+    companions,
+    companions_of_column,
+)
 from neuron_schema.compiling.own_commit import own_commit_of_create, own_commit_of_drop
-from neuron_schema.compiling.refusals import refuse_element, refuse_statement
+from neuron_schema.compiling.refusals import refuse_element, refuse_no_comment, refuse_statement
 from neuron_schema.compiling.rendering import DIALECT, SqlCompiler
 from neuron_schema.errors import VersionError
 from neuron_schema.model import Statement
 from neuron_schema.ops.base import Operation
+from neuron_schema.ops.column import AddColumn
 from neuron_schema.ops.sql import Sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from neuron_schema.compiling.construct_checks import Companion
     from neuron_schema.model import OwnCommit
 
 __all__ = ["CompileError", "check_step", "checksum", "compile_element"]
@@ -155,10 +162,19 @@ def _faithful(ddl: DDL) -> str:
 
 def _ddl(element: ExecutableDDLElement) -> Statement:
     _refuse_condition(element)
+    refuse_no_comment(element)
     sql = _one(str(element.compile(dialect=DIALECT)), element)
-    if isinstance(element, CreateTable) and (beside := companions(element)):
-        return TableStatement(sql=sql, companions=beside)
+    if beside := _companions(element):
+        return AccompaniedStatement(sql=sql, companions=beside)
     return Statement(sql=sql, own_commit=_own_commit(element, sql))
+
+
+def _companions(element: ExecutableDDLElement) -> tuple[Companion, ...]:
+    if isinstance(element, CreateTable):
+        return companions(element.element)
+    if isinstance(element, AddColumn):
+        return companions_of_column(element.column)
+    return ()
 
 
 def _own_commit(element: ExecutableDDLElement, sql: str) -> OwnCommit | None:

@@ -1,4 +1,4 @@
-"""What SQLAlchemy's CREATE TABLE leaves out, and must therefore stand beside it.
+"""What SQLAlchemy's CREATE TABLE and our ADD COLUMN leave out, and must therefore stand beside it.
 
 ``MetaData.create_all`` runs statements around CREATE TABLE: types and sequences before it,
 indexes, comments and ``use_alter`` keys after it. The construct ``CreateTable`` is only the one
@@ -21,10 +21,9 @@ from neuron_schema.compiling.rendering import DIALECT
 from neuron_schema.model import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import Column, Constraint, Table
-    from sqlalchemy.schema import CreateTable
+    from sqlalchemy import Column, Constraint, Index, Table
 
     from neuron_schema.compiling.literals import AnyType
 
@@ -45,14 +44,14 @@ class Companion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TableStatement(Statement):
-    """A CREATE TABLE of which something must stand beside it; ``check_companions`` looks."""
+class AccompaniedStatement(Statement):
+    """A statement of which something must stand beside it; ``check_companions`` looks."""
 
     companions: tuple[Companion, ...]
 
 
 def check_companions(statements: tuple[Statement, ...]) -> None:
-    """Refuse a CREATE TABLE whose companions are not among the statements of its step.
+    """Refuse a statement whose companions are not among the statements of its step.
 
     Raises:
         CompileError: Something would be lost; says what, and what to add.
@@ -60,7 +59,7 @@ def check_companions(statements: tuple[Statement, ...]) -> None:
     wanted = [
         companion
         for statement in statements
-        if isinstance(statement, TableStatement)
+        if isinstance(statement, AccompaniedStatement)
         for companion in statement.companions
     ]
     if not wanted:
@@ -72,15 +71,20 @@ def check_companions(statements: tuple[Statement, ...]) -> None:
             raise CompileError(companion.reason, companion.remedy)
 
 
-def companions(create: CreateTable) -> tuple[Companion, ...]:
+def companions_of_column(column: Column[Any]) -> tuple[Companion, ...]:
+    """Return what an ADD COLUMN leaves out of what its column says."""
+    flagged = [index for index in column.table.indexes if list(index.columns) == [column]]
+    return (*_comment(column, "ADD COLUMN"), *_of_indexes(flagged, column.table, "ADD COLUMN"))
+
+
+def companions(table: Table) -> tuple[Companion, ...]:
     """Return what a CREATE TABLE leaves out of what its Table says.
 
     Raises:
         CompileError: The table has a part that is decided at run time (``ddl_if``).
     """
-    table = create.element
     found = [companion for column in table.columns for companion in _of_column(column)]
-    found += _of_indexes(table)
+    found += _of_indexes(table.indexes, table, "CREATE TABLE")
     for constraint in sorted(table.constraints, key=lambda constraint: str(constraint.name)):
         found += _of_constraint(constraint, table)
     if table.comment is not None:
@@ -94,14 +98,18 @@ def companions(create: CreateTable) -> tuple[Companion, ...]:
     return tuple(found)
 
 
-def _of_column(column: Column[Any]) -> Iterator[Companion]:
+def _comment(column: Column[Any], what: str) -> Iterator[Companion]:
     if column.comment is not None:
         name = DIALECT.identifier_preparer.format_column(column, use_table=True, use_schema=True)
         yield Companion(
             starts=(_start(f"COMMENT ON COLUMN {name} IS"),),
-            reason=f"CREATE TABLE does not set the comment of column {str(column)!r}",
+            reason=f"{what} does not set the comment of column {str(column)!r}",
             remedy="add SetColumnComment(column) after it, or leave comment= out",
         )
+
+
+def _of_column(column: Column[Any]) -> Iterator[Companion]:
+    yield from _comment(column, "CREATE TABLE")
     if isinstance(column.default, Sequence) and not column.default.optional:
         name = DIALECT.identifier_preparer.format_sequence(column.default)
         yield Companion(
@@ -140,9 +148,9 @@ def _of_type(type_: AnyType, column: Column[Any]) -> Iterator[Companion]:
     )
 
 
-def _of_indexes(table: Table) -> Iterator[Companion]:
+def _of_indexes(indexes: Iterable[Index], table: Table, what: str) -> Iterator[Companion]:
     """Yield the indexes that came from ``index=True``; those declared by ``Index`` stand alone."""
-    flagged = [index for index in table.indexes if getattr(index, "_column_flag", False)]
+    flagged = [index for index in indexes if getattr(index, "_column_flag", False)]
     for index in sorted(flagged, key=lambda index: str(index.name)):
         name = DIALECT.identifier_preparer.format_index(index)
         on = f"{name} ON {_name(table)}"
@@ -152,7 +160,7 @@ def _of_indexes(table: Table) -> Iterator[Companion]:
                 for kind in ("INDEX", "UNIQUE INDEX")
                 for option in ("", "IF NOT EXISTS ")
             ),
-            reason=f"CREATE TABLE does not make the index {name} that index=True asks for",
+            reason=f"{what} does not make the index {name} that index=True asks for",
             remedy=f'leave index=True out, declare Index("{index.name}", ...)'
             " and add CreateIndex(index) after it",
         )

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.sql import Composable
 from sqlalchemy import Column, Constraint, Index, MetaData, Sequence, Table, TextClause
-from sqlalchemy.schema import ExecutableDDLElement
+from sqlalchemy.schema import (
+    ExecutableDDLElement,
+    SetColumnComment,
+    SetConstraintComment,
+    SetTableComment,
+)
 from sqlalchemy.sql.expression import ClauseElement, SelectBase, UpdateBase
 from sqlalchemy.types import TypeEngine
 
@@ -84,6 +89,22 @@ def _class(element: type[Any]) -> CompileError:
     if issubclass(element, ExecutableDDLElement | UpdateBase):
         return CompileError(f"{name} is a class, not a construct", f"call it: {name}(...)")
     return CompileError(f"{name} is a class, not a construct", "list constructs, made by calling")
+
+
+def refuse_no_comment(element: ExecutableDDLElement) -> None:
+    """Refuse to set the comment of what has none, which would take away the one that is there.
+
+    Raises:
+        CompileError: the element does that.
+    """
+    kinds = SetTableComment | SetColumnComment | SetConstraintComment
+    if isinstance(element, kinds) and element.element.comment is None:
+        kind = type(element).__name__
+        raise CompileError(
+            f"{kind} of {str(element.element)!r}, which has no comment=, "
+            "would take its comment away",
+            f"give it comment=, or use {kind.replace('Set', 'Drop')}",
+        )
 
 
 _INSTEAD: Mapping[str, str] = {

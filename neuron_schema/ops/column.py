@@ -42,8 +42,9 @@ class AddColumn(Operation):
         if_not_exists: Do nothing when there is a column of that name, whatever it looks like.
 
     Raises:
-        VersionError: The column belongs to no table, or carries what ADD COLUMN cannot say
-            (``index=True``, a comment, a part of a composite key, NOT VALID, a Sequence).
+        VersionError: The column belongs to no table, or carries what ADD COLUMN cannot say (a part
+            of a composite key, NOT VALID, a Sequence). A comment and ``index=True`` want
+            ``SetColumnComment`` and ``CreateIndex`` beside it.
     """
 
     def __init__(self, column: Column[Any], *, if_not_exists: bool = False) -> None:
@@ -61,14 +62,7 @@ class AddColumn(Operation):
 
 def _refuse_what_would_be_lost(column: Column[Any]) -> None:
     problem, remedy = "", ""
-    if column.index:
-        problem, remedy = "index=True", "add CreateIndex(Index(name, column)) after it"
-    elif column.comment is not None:
-        problem, remedy = (
-            "a comment",
-            "leave comment= out, or add SetColumnComment(column) after it",
-        )
-    elif column.system:
+    if column.system:
         problem, remedy = "system=True", "PostgreSQL has its system columns; leave the element out"
     elif isinstance(column.default, Sequence) and column.server_default is None:
         problem = "a Sequence that is no server default"

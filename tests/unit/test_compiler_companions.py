@@ -28,7 +28,7 @@ from sqlalchemy.schema import (
 )
 
 from neuron_schema.compiling.compiler import CompileError
-from neuron_schema.ops import Sql
+from neuron_schema.ops import AddColumn, Sql
 from tests.constructs import compile_all, table
 
 
@@ -55,6 +55,30 @@ def test_comments_must_stand_beside_their_table() -> None:
     ):
         with pytest.raises(CompileError, match=f"does not set the comment of {what}"):
             compile_all(create, *(element for element in beside if element is not missing))
+
+
+def test_what_add_column_does_not_say_must_stand_beside_it() -> None:
+    """As beside CREATE TABLE; what hangs on other columns is none of its business."""
+    made, _ = remembered(
+        Column("a", Text, comment="c", index=True), Column("b", Text, comment="d", index=True)
+    )
+    comment = SetColumnComment(made.c.a)
+    index = next(CreateIndex(i) for i in made.indexes if i.name == "ix_t_a")
+    with pytest.raises(CompileError, match=r"ADD COLUMN does not set the comment of column 't\.a'"):
+        compile_all(AddColumn(made.c.a), index)
+    with pytest.raises(CompileError, match="ADD COLUMN does not make the index ix_t_a"):
+        compile_all(AddColumn(made.c.a), comment)
+    compile_all(AddColumn(made.c.a), comment, index)
+
+
+def test_a_comment_that_is_not_there_is_not_set() -> None:
+    """SQLAlchemy would write IS NULL, which takes the comment away."""
+    made, _ = remembered(Column("a", Text), CheckConstraint("true", name="ck"))
+    ck = next(c for c in made.constraints if c.name == "ck")
+    for element in (SetTableComment(made), SetColumnComment(made.c.a), SetConstraintComment(ck)):
+        with pytest.raises(CompileError, match="would take its comment away") as caught:
+            compile_all(element)
+        assert "Drop" in (caught.value.remedy or "")
 
 
 def test_an_index_flag_needs_its_create_index() -> None:

@@ -101,8 +101,6 @@ def test_irreversible_wants_text() -> None:
 
 
 LOST: dict[str, Callable[[], Column[Any]]] = {
-    "index=True": lambda: of_table(Column("c", Integer, index=True)),
-    "comment": lambda: of_table(Column("c", Integer, comment="why")),
     "system=True": lambda: of_table(Column("c", Integer, system=True)),
     "Sequence": lambda: of_table(Column("c", Integer, Sequence("s"))),
     "persisted": lambda: of_table(Column("c", Integer, Computed("1"))),
