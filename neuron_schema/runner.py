@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from neuron_schema import planning
+
+# Its listeners must be there before a service's threads connect.
+from neuron_schema.discovery import loading as _loading  # noqa: F401
 from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.execution import records
 from neuron_schema.execution.connections import check_engine, read_through

@@ -1,4 +1,9 @@
-"""What holds while version modules are executed, and for what they import meanwhile."""
+"""What holds while version modules are executed, and for what they import meanwhile.
+
+It is seen to by listeners on SQLAlchemy's own classes, which do nothing outside of ``loading`` and
+in other threads. They are there for good: to add or remove one while another thread of a service
+connects would break that (``RuntimeError: deque mutated during iteration``).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,24 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Engine, Table, event
+from sqlalchemy.util import OrderedSet
+
 from neuron_schema.errors import VersionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Index, Table
+    from sqlalchemy import Index
+
+
+class _Loading(threading.local):
+    """How many blocks of ``loading`` a thread is in."""
+
+    depth = 0
+
+
+_here = _Loading()
 
 
 @contextmanager
@@ -21,41 +38,27 @@ def loading() -> Iterator[None]:
     Raises:
         VersionError: in the block, where a module opens a connection.
     """
-    with _no_connections(), _tables_in_order():
-        yield
-
-
-@contextmanager
-def _no_connections() -> Iterator[None]:
-    """Refuse connections that this thread opens through SQLAlchemy.
-
-    The source check sees a version's own calls; this sees those of the code it imports.
-    """
-    from sqlalchemy import Engine, event
-
-    thread = threading.get_ident()
-
-    def refuse(*_: object) -> None:
-        if threading.get_ident() == thread:
-            raise VersionError(
-                "a version opens no connection (one was opened while the module was imported)",
-                remedy="declare the change in `up`, and keep connections out of what it imports",
-            )
-
-    # Before one is made, and when one comes out of a pool.
-    hooks = ("do_connect", "engine_connect")
-    for hook in hooks:
-        event.listen(Engine, hook, refuse)
+    _here.depth += 1
     try:
         yield
     finally:
-        for hook in hooks:
-            event.remove(Engine, hook, refuse)
+        _here.depth -= 1
 
 
-@contextmanager
-def _tables_in_order() -> Iterator[None]:
-    """Let each new table's ``indexes`` and ``constraints`` be sets that keep an order.
+def _refuse_connection(*_: object) -> None:
+    """Refuse connections that are opened through SQLAlchemy.
+
+    The source check sees a version's own calls; this sees those of the code it imports.
+    """
+    if _here.depth:
+        raise VersionError(
+            "a version opens no connection (one was opened while the module was imported)",
+            remedy="declare the change in `up`, and keep connections out of what it imports",
+        )
+
+
+def _put_in_order(table: Table, _: object) -> None:
+    """Let a new table's ``indexes`` and ``constraints`` be sets that keep an order.
 
     SQLAlchemy's are sets by address, in another order in each process: a version with
     ``[CreateIndex(index) for index in table.indexes]`` would compile to another checksum each time.
@@ -63,20 +66,16 @@ def _tables_in_order() -> Iterator[None]:
     were written; what is added to it later follows as it comes.
     https://docs.sqlalchemy.org/en/21/core/metadata.html#sqlalchemy.schema.Table.indexes
     """
-    from sqlalchemy import Table, event
-    from sqlalchemy.util import OrderedSet
-
-    # One of its own for each block: one may be within another.
-    def put_in_order(table: Table, _: object) -> None:
+    if _here.depth:
         table.indexes = OrderedSet(sorted(table.indexes, key=_place))
         table.constraints = OrderedSet(table._sorted_constraints)  # noqa: SLF001 - no public one
-
-    event.listen(Table, "after_parent_attach", put_in_order)
-    try:
-        yield
-    finally:
-        event.remove(Table, "after_parent_attach", put_in_order)
 
 
 def _place(index: Index) -> tuple[str, ...]:
     return (str(index.name or ""), *(str(each) for each in index.expressions))
+
+
+# Before a connection is made, and when one comes out of a pool.
+event.listen(Engine, "do_connect", _refuse_connection)
+event.listen(Engine, "engine_connect", _refuse_connection)
+event.listen(Table, "after_parent_attach", _put_in_order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import traceback
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, create_engine
+from sqlalchemy import Column, Integer, MetaData, Table, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from neuron_schema.discovery.loading import loading
@@ -720,6 +721,22 @@ def test_engines_of_other_threads_are_left_alone() -> None:
     thread.join()
     assert answers == [1]
     engine.dispose()
+
+
+def test_no_listener_comes_or_goes_while_versions_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLAlchemy goes through them in other threads: a service's connections would fail."""
+    write_version(tmp_path, "001_a")
+    monkeypatch.setattr(event, "listen", pytest.fail)
+    monkeypatch.setattr(event, "remove", pytest.fail)
+    versions = VersionSet(tmp_path)
+    assert [one.checksum for one in versions.infos()] == [
+        one.checksum for one in versions.migrations()
+    ]
+    code = "import sys, neuron_schema as n; n.MigrationRunner; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "'neuron_schema.discovery.loading'" in done.stdout
 
 
 def test_the_guard_is_taken_down_again() -> None:
