@@ -630,12 +630,12 @@ class Snapshot:
         """The objects by their names."""
         return {name_of(each): each for each in self.objects}
 
-    @property
+    @cached_property
     def relations(self) -> tuple[Relation, ...]:
         """Tables, foreign tables, views and materialised views."""
         return tuple(each for each in self.objects if isinstance(each, Relation))
 
-    @property
+    @cached_property
     def tables(self) -> tuple[Relation, ...]:
         """The tables, partitioned ones and partitions included."""
         return tuple(each for each in self.relations if each.kind is Kind.TABLE)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+import typer.main
 
 from neuron_schema.cli.app import app
 from neuron_schema.cli.ending import (
@@ -20,7 +22,7 @@ from neuron_schema.cli.output import note
 from neuron_schema.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 
@@ -33,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     logging.getLogger("psycopg").addHandler(logging.NullHandler())
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        result = app(list(arguments), prog_name="neuron-schema", standalone_mode=False)
+        result = _command()(list(arguments), prog_name="neuron-schema", standalone_mode=False)
     except SystemExit as ended:
         # Typer's own way to end a shell's completion.
         return ended.code if isinstance(ended.code, int) else 0
@@ -49,6 +51,12 @@ def run(arguments: Sequence[str]) -> int:
         assert found is not None  # noqa: S101 - there is an exception
         return report_early(found, arguments)
     return result if isinstance(result, int) else 0
+
+
+@functools.cache
+def _command() -> Callable[..., Any]:
+    """Return the command with all its own; an application makes them anew at each call."""
+    return typer.main.get_command(app)
 
 
 def _terminate(_signum: int, _frame: FrameType | None) -> None:

@@ -48,10 +48,11 @@ def draw(schema: Snapshot, changes: Iterable[Change]) -> Drawing:
     for chosen in _smaller([*changed, *beside][:MOST_TABLES], len(changed)):
         # In the schema's order: which of them changed does not move the others.
         shown = tuple(table for key, table in tables.items() if key in chosen)
+        if sum(len(table.foreign_keys) for table in shown) > MOST_EDGES:
+            continue
         for keys_only in (False, True):
             text = mermaid(Diagram(tables=shown, keys_only=keys_only))
-            edges = sum(len(table.foreign_keys) for table in shown)
-            if len(text) <= MOST_CHARACTERS and edges <= MOST_EDGES:
+            if len(text) <= MOST_CHARACTERS:
                 return Drawing(text=text, tables=shown, left_out=_left_out(chosen, changed))
     return Drawing(left_out=_left_out((), changed))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from neuron_schema.catalog import Column, Constraint, Relation, Snapshot
 
@@ -75,8 +75,7 @@ def mermaid(drawn: Diagram) -> str:
         name = names[table.schema, table.name]
         shown = _label(table)
         head = f'    {name}["{_escaped(shown)}"]' if shown != name else f"    {name}"
-        columns = list(_shown(table, drawn))
-        body = [f"        {line}" for line in _columns(table, columns)]
+        body = [f"        {line}" for line in _columns(_shown(table, drawn))]
         lines += [f"{head} {{", *body, "    }"] if body else [head]
     for table in drawn.tables:
         lines += [f"    {_relationship(table, key, names)}" for key in _drawable(table, names)]
@@ -90,10 +89,12 @@ def _label(table: Relation) -> str:
 def _words(tables: Iterable[Relation]) -> dict[tuple[str, str], str]:
     """Return a word for each table that Mermaid takes for a name, each once."""
     found: dict[tuple[str, str], str] = {}
+    used: set[str] = set()
     for table in tables:
         word = _word(_label(table), "t")
-        word = f"t_{word}" if word.lower() in _INSTRUCTIONS else word
-        found[table.schema, table.name] = _unused(word, set(found.values()))
+        word = _unused(f"t_{word}" if word.lower() in _INSTRUCTIONS else word, used)
+        used.add(word)
+        found[table.schema, table.name] = word
     return found
 
 
@@ -110,15 +111,15 @@ def _unused(word: str, used: set[str]) -> str:
     return free
 
 
-def _columns(table: Relation, columns: Iterable[Column]) -> Iterator[str]:
+def _columns(columns: Iterable[tuple[Column, Sequence[str]]]) -> Iterator[str]:
     used: set[str] = set()
-    for column in columns:
+    for column, marks in columns:
         word = _word(column.name, "c")
         word = _unused(f"{word}_" if word.lower() in _MARKS else word, used)
         used.add(word)
         parts = [_type_word(column.type), word]
-        if marks := ",".join(_marks(table, column)):
-            parts.append(marks)
+        if marks:
+            parts.append(",".join(marks))
         notes = [column.name] if word != column.name else []
         if notes:
             parts.append(f'"{_escaped(" ".join(notes))}"')
@@ -140,20 +141,23 @@ def _type_word(kind: str) -> str:
     return text if _TYPE.fullmatch(text) else _word(text, "t")
 
 
-def _marks(table: Relation, column: Column) -> Iterator[str]:
+def _shown(table: Relation, drawn: Diagram) -> Iterator[tuple[Column, Sequence[str]]]:
+    """Yield the columns that are drawn, and how each is marked."""
     key = table.primary_key
-    if key is not None and column.name in key.columns:
-        yield "PK"
-    if any(column.name in each.columns for each in table.foreign_keys):
-        yield "FK"
-    if any(each.type == "unique" and each.columns == (column.name,) for each in table.constraints):
-        yield "UK"
-
-
-def _shown(table: Relation, drawn: Diagram) -> Iterator[Column]:
+    marked = {
+        "PK": set(key.columns if key is not None else ()),
+        "FK": {name for each in table.foreign_keys for name in each.columns},
+        "UK": {
+            name
+            for each in table.constraints
+            if each.type == "unique" and len(each.columns) == 1
+            for name in each.columns
+        },
+    }
     for column in table.columns:
-        if not drawn.keys_only or any(_marks(table, column)):
-            yield column
+        marks = [mark for mark, names in marked.items() if column.name in names]
+        if marks or not drawn.keys_only:
+            yield column, marks
 
 
 def _drawable(table: Relation, names: dict[tuple[str, str], str]) -> Iterator[Constraint]:
@@ -239,8 +243,8 @@ def _html_table(table: Relation, drawn: Diagram) -> str:
     rows = [
         f'<tr><td bgcolor="#0969da" colspan="3"><font color="white"><b>{head}</b></font></td></tr>'
     ]
-    for column in _shown(table, drawn):
-        marks = " ".join(_marks(table, column))
+    for column, words in _shown(table, drawn):
+        marks = " ".join(words)
         name = _text(column.name)
         name = f"<b>{name}</b>" if "PK" in marks else name
         kind = _text(column.type.removeprefix("public.") + ("" if column.not_null else " ?"))

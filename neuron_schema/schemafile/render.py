@@ -102,17 +102,17 @@ class _Writer:
         self._owned = owned_sequences(snapshot)
         self._blocks: list[Block] = []
         self._late: list[Block] = []
+        self._tables = {tables.full_name(each): each for each in snapshot.tables}
         self._left_out = [_described(each) for each in snapshot.objects if _unknown(each)]
         self._left_out += [
             f"the order of the columns of {name_of(each)}"
             for each in snapshot.tables
-            if not tables.in_order(each, tables.parents_of(each, snapshot))
+            if not tables.in_order(each, tables.parents_of(each, self._tables))
         ]
-        self._taken = {
-            (each.schema, constraint.name)
-            for each in snapshot.relations
-            for constraint in each.constraints
-        }
+        self._taken: dict[str, set[str]] = {}
+        for each in snapshot.relations:
+            names = self._taken.setdefault(each.schema, set())
+            names.update(constraint.name for constraint in each.constraints)
         self._done: set[ObjectName] = set()
         self._path: list[ObjectName] = []
         self._pending: list[tuple[AnyPart, Relation]] = []
@@ -197,9 +197,9 @@ class _Writer:
         self._done.add(name_of(relation))
 
     def _table(self, relation: Relation) -> Iterator[str]:
-        parents = tables.parents_of(relation, self._snapshot)
+        parents = tables.parents_of(relation, self._tables)
         able = [each for each in relation.constraints if _own(each, relation)]
-        able += tables.inherited_checks(relation, self._snapshot)
+        able += tables.inherited_checks(relation, self._tables)
         able.sort(key=lambda each: _CONSTRAINTS.index(each.type))
         stated = [each for each in able if inline(each) and self._ready(each, relation)]
         self._pending += [(each, relation) for each in able if each not in stated]
@@ -212,7 +212,7 @@ class _Writer:
             parents,
             stated,
             defaults={each.name for each in inside},
-            taken={name for schema, name in self._taken if schema == relation.schema},
+            taken=self._taken[relation.schema],
         )
         overridden = [each for each in usable if each not in inside and _differs(each, parents)]
         yield from tables.column_statements(relation, parents, defaults=overridden)
@@ -236,7 +236,7 @@ class _Writer:
 
     def _acting(self, relation: Relation) -> Iterator[str]:
         """Yield what acts on rows; of a table that gets some, keep it for afterwards."""
-        copied = tables.inherited_triggers(relation, self._snapshot)
+        copied = tables.inherited_triggers(relation, self._tables)
         own = [each for each in relation.triggers if each.name not in copied]
         parts: list[AnyPart] = [*relation.rules, *own, *relation.policies]
         if tables.full_name(relation) in self._filled:

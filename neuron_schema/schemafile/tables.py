@@ -10,7 +10,7 @@ from neuron_schema.schemafile.grants import granted, granted_columns
 from neuron_schema.schemafile.names import qualified, quoted, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from neuron_schema.catalog import (
         Column,
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         Policy,
         Relation,
         Rule,
-        Snapshot,
         Trigger,
     )
     from neuron_schema.catalog import (
@@ -330,16 +329,19 @@ def enable_trigger(trigger: Trigger, relation: Relation) -> str:
     return f"ALTER TABLE {full_name(relation)} {word} TRIGGER {quoted(trigger.name)}"
 
 
-def inherited_triggers(relation: Relation, snapshot: Snapshot) -> set[str]:
-    """Return the names of the triggers that a partition gets with being attached."""
+def inherited_triggers(relation: Relation, tables: Mapping[str, Relation]) -> set[str]:
+    """Return the names of the triggers that a partition gets with being attached.
+
+    Args:
+        relation: The partition, or another table, which gets none.
+        tables: All tables, by their full names.
+    """
     if relation.partition_bound is None:
         return set()
-    by_name = {full_name(each): each for each in snapshot.tables}
-    parents = [by_name[name] for name in relation.inherits if name in by_name]
     return {
         name
-        for parent in parents
-        for name in (*_row_triggers(parent), *inherited_triggers(parent, snapshot))
+        for parent in _inherited(relation, tables)
+        for name in (*_row_triggers(parent), *inherited_triggers(parent, tables))
     }
 
 
@@ -386,27 +388,36 @@ def create_view(relation: Relation) -> str:
     return f"{text} AS\n{(relation.definition or '').rstrip(';')}"
 
 
-def parents_of(relation: Relation, snapshot: Snapshot) -> list[Relation]:
-    """Return the tables that a table inherits from; none for a partition."""
-    if relation.partition_bound is not None:
-        return []
-    by_name = {full_name(each): each for each in snapshot.tables}
-    return [by_name[name] for name in relation.inherits if name in by_name]
+def parents_of(relation: Relation, tables: Mapping[str, Relation]) -> list[Relation]:
+    """Return the tables that a table inherits from; none for a partition.
+
+    Args:
+        relation: The table.
+        tables: All tables, by their full names.
+    """
+    return _inherited(relation, tables) if relation.partition_bound is None else []
 
 
-def inherited_checks(relation: Relation, snapshot: Snapshot) -> list[Constraint]:
-    """Return the checks that a table must have to become a partition of its parents."""
+def inherited_checks(relation: Relation, tables: Mapping[str, Relation]) -> list[Constraint]:
+    """Return the checks that a table must have to become a partition of its parents.
+
+    Args:
+        relation: The table to be attached, or another one, which must have none.
+        tables: All tables, by their full names.
+    """
     if relation.partition_bound is None:
         return []
-    by_name = {full_name(each): each for each in snapshot.tables}
-    parents = [by_name[name] for name in relation.inherits if name in by_name]
     own = {each.name for each in relation.constraints}
     return [
         check
-        for parent in parents
-        for check in (*parent.constraints, *inherited_checks(parent, snapshot))
+        for parent in _inherited(relation, tables)
+        for check in (*parent.constraints, *inherited_checks(parent, tables))
         if check.type == "check" and not check.no_inherit and check.name not in own
     ]
+
+
+def _inherited(relation: Relation, tables: Mapping[str, Relation]) -> list[Relation]:
+    return [tables[name] for name in relation.inherits if name in tables]
 
 
 def in_order(relation: Relation, parents: Sequence[Relation]) -> bool:

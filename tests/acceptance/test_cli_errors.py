@@ -368,7 +368,7 @@ def test_a_defect_of_ours_is_reported_without_a_traceback(cli: Command) -> None:
         text = cli.quick("status", code=1).err
         assert "error[NS199]: internal error: RuntimeError: odd" in text
         assert cli.quick("status", "--json", code=1).json["error"]["code"] == "NS199"
-    with mock.patch("neuron_schema.cli.entry.app", side_effect=RuntimeError("odd")):
+    with mock.patch("neuron_schema.cli.entry._command", side_effect=RuntimeError("odd")):
         assert "error[NS199]" in cli.quick("status", code=1).err
         assert cli.quick("db", "status", "--json", code=1).json["command"] == "db status"
 

@@ -228,7 +228,7 @@ def test_an_internal_error_does_not_show_it(offline: Command, account: dict[str,
         f"{as_pairs(account)} password={CANARY}",
         f"password='{CANARY} x'",
     ):
-        for place in ("neuron_schema.planning.statuses", "neuron_schema.cli.entry.app"):
+        for place in ("neuron_schema.planning.statuses", "neuron_schema.cli.entry._command"):
             with mock.patch(place, side_effect=RuntimeError(f"odd: {text}: odd")):
                 assert "error[NS199]" in offline.quick("status", code=1, env=env).err
                 offline.quick("status", "--json", code=1, env=env)

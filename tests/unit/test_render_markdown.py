@@ -82,12 +82,15 @@ def normal(text: str) -> str:
     """Return text as it is meant to be read: on one line, what cannot be seen spelled out."""
     from neuron_schema.printable import one_line
 
-    return re.sub(r"(^| )->(?= |$)", r"\1→", one_line(" ".join(text.split())))
+    return one_line(" ".join(text.split()))
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text, without the backticks with which it may mark code itself."""
-    return text.replace("`", "").split()
+    """Return the words of a text, without the backticks with which it may mark code itself.
+
+    An arrow is one outside of code, and stays as it was typed within.
+    """
+    return text.replace("`", "").replace("→", "->").split()
 
 
 OUR_HTML = re.compile(

@@ -96,26 +96,33 @@ class _Page:
         """Put a block; of a table or a list as much as there is room for."""
         match block:
             case Grid():
-                return self._put_lines(_grid_head(block) + "\n", map(_row, block.rows), "row")
+                rows = map(_row, block.rows)
+                return self._put_lines(_grid_head(block) + "\n", rows, len(block.rows), "row")
             case Bullets():
-                return self._put_lines("", _block(block), "line")
+                return self._put_lines("", _block(block), len(block.items), "line")
         return self.try_("\n".join(_block(block)) + "\n")
 
-    def _put_lines(self, head: str, lines: Iterable[str], noun: str) -> bool:
-        """Put lines up to a share of the whole, and say how many are left out."""
+    def _put_lines(self, head: str, lines: Iterable[str], total: int, noun: str) -> bool:
+        """Put lines up to a share of the whole, and say how many are left out.
+
+        Args:
+            head: What stands before the first.
+            lines: Made one by one: of a thousand there may be room for ten.
+            total: How many there are.
+            noun: What one of them is called.
+        """
         room = min(self._left, self._most * _LIST_SHARE) - _POINTER_BYTES - _bytes(head)
-        found = list(lines)
-        count = 0
-        for line in found:
+        kept = []
+        for line in lines:
             room -= _bytes(line) + 1
             if room < 0:
                 break
-            count += 1
-        if count == 0:
+            kept.append(line)
+        if not kept:
             return False
-        missing = len(found) - count
+        missing = total - len(kept)
         more = f"\n{_more(missing, noun)}\n" if missing else ""
-        return self.try_(head + "\n".join([*found[:count], more]))
+        return self.try_(head + "\n".join([*kept, more]))
 
     def put_section(self, section: Section) -> None:
         """Put a section, or as many of its parts as there is room for."""
@@ -136,10 +143,11 @@ class _Page:
 
     def _put_parts(self, head: str, section: Section) -> None:
         for place, part in enumerate(section.parts):
-            whole, brief = ("\n".join(_part(part, brief=each)) for each in (False, True))
             start = f"{head}\n" if place == 0 else ""
             self.reserve(_POINTER_BYTES)
-            done = self.try_(start + whole) or self.try_(start + brief)
+            done = any(
+                self.try_(start + "\n".join(_part(part, brief=brief))) for brief in (False, True)
+            )
             self.release(_POINTER_BYTES)
             if not done:
                 if place == 0:

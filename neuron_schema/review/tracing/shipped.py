@@ -73,6 +73,7 @@ class _RunnerWatch:
         self._texts = [statement.sql for statement in migration.up_statements]
         self._observer = observer
         self._watch: StatementWatch | None = None
+        self._session: psycopg.Connection[Any] | None = None
         self._under_way: str | None = None
         self.measures: list[Measure] = []
         self.failed: Failed | None = None
@@ -101,15 +102,18 @@ class _RunnerWatch:
             self.measures, self.failed = [], None
             self._watch = self._under_way = None
             return
-        if self._under_way is not None:
-            self._end(_driver(connection), self._under_way)
+        raw = _driver(connection)
+        # Where an attempt failed before we looked, the next to be heard is another session's.
+        if self._under_way is not None and raw is self._session:
+            self._end(raw, self._under_way)
         done = len(self.measures)
         self._under_way = sql if sql in self._texts[done : done + 1] else None
         if self._under_way is not None:
-            self._begin(_driver(connection))
+            self._begin(raw)
 
     def _begin(self, raw: psycopg.Connection[Any]) -> None:
         _at_rest(raw)
+        self._session = raw
         if self._watch is None:
             self._watch = StatementWatch(self._observer, raw)
         self._watch.begin()
