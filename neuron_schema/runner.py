@@ -5,10 +5,12 @@ What may run is decided in ``planning``; ``execution`` runs it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuron_schema import planning
 from neuron_schema.discovery.version_set import VersionSet
+from neuron_schema.errors import SettingsError, UsageError
 from neuron_schema.execution import records
 from neuron_schema.execution.connections import check_engine, read_through
 from neuron_schema.execution.execution import Execution, Means
@@ -24,6 +26,7 @@ from neuron_schema.model import (
     Status,
 )
 from neuron_schema.script import step_sql
+from neuron_schema.settings import accepted
 
 if TYPE_CHECKING:
     import os
@@ -43,6 +46,8 @@ class MigrationRunner:
 
     It may be used from several threads and processes at once: every version runs once. It reads the
     versions' checksums once; make another runner when files have changed.
+
+    A time is given in seconds, or as in the settings: "500ms", "5s", "10min", "1h".
 
     Args:
         engine: A synchronous engine on psycopg 3, with any pool and isolation level.
@@ -76,6 +81,7 @@ class MigrationRunner:
         cache_directory: Where checksums of unchanged files are remembered; None for nowhere.
 
     Raises:
+        SettingsError: an argument is none that the setting of its name could be.
         DriverUnsupported: the engine is not a synchronous one on psycopg 3.
         VersionError: there is no such directory or package, or a file in it is misnamed.
     """
@@ -89,13 +95,13 @@ class MigrationRunner:
         history_schema: str | None = None,
         search_path: str | None = None,
         role: str | None = None,
-        lock_timeout: float = 1.0,
-        statement_timeout: float = 0.0,
-        idle_in_transaction_session_timeout: float = 600.0,
-        transaction_timeout: float = 0.0,
-        operation_timeout: float = 0.0,
-        wait_lock: float = 600.0,
-        deadline: float = 900.0,
+        lock_timeout: float | str = 1.0,
+        statement_timeout: float | str = 0.0,
+        idle_in_transaction_session_timeout: float | str = 600.0,
+        transaction_timeout: float | str = 0.0,
+        operation_timeout: float | str = 0.0,
+        wait_lock: float | str = 600.0,
+        deadline: float | str = 900.0,
         allow_out_of_order: bool = False,
         log: bool = True,
         allow_non_empty: bool = False,
@@ -104,29 +110,40 @@ class MigrationRunner:
         listeners: Sequence[Listener] = (),
         cache_directory: Path | None = None,
     ) -> None:
+        given = _checked(
+            history_table=history_table,
+            history_schema=history_schema,
+            search_path=search_path,
+            wait_lock=wait_lock,
+            deadline=deadline,
+            allow_out_of_order=allow_out_of_order,
+            log=log,
+            allow_non_empty=allow_non_empty,
+            schemas=schemas,
+        )
+        session = _checked(
+            role=role,
+            lock_timeout=lock_timeout,
+            statement_timeout=statement_timeout,
+            idle_in_transaction_session_timeout=idle_in_transaction_session_timeout,
+            transaction_timeout=transaction_timeout,
+            operation_timeout=operation_timeout,
+        )
         self._versions = VersionSet(versions, cache_directory=cache_directory)
         self._means = Means(
             engine=check_engine(engine),
             direct=check_engine(direct_engine) if direct_engine is not None else None,
             versions=self._versions,
-            table=HistoryTable(name=history_table, schema=history_schema),
-            session=SessionSettings(
-                search_path="",
-                role=role,
-                lock_timeout=lock_timeout,
-                statement_timeout=statement_timeout,
-                idle_in_transaction_session_timeout=idle_in_transaction_session_timeout,
-                transaction_timeout=transaction_timeout,
-                operation_timeout=operation_timeout,
-            ),
-            search_path=search_path,
-            schemas=tuple(schemas or ()),
-            wait_lock_s=wait_lock,
-            deadline_s=deadline,
-            allow_out_of_order=allow_out_of_order,
-            allow_non_empty=allow_non_empty,
-            log=log,
-            listeners=tuple(listeners),
+            table=HistoryTable(name=given["history_table"], schema=given["history_schema"]),
+            session=SessionSettings(search_path="", **session),
+            search_path=given["search_path"],
+            schemas=given["schemas"] or (),
+            wait_lock_s=given["wait_lock"],
+            deadline_s=given["deadline"],
+            allow_out_of_order=given["allow_out_of_order"],
+            allow_non_empty=given["allow_non_empty"],
+            log=given["log"],
+            listeners=_callables(listeners),
         )
 
     def get_status(self) -> list[MigrationStatus]:
@@ -164,7 +181,7 @@ class MigrationRunner:
             count: At most so many.
 
         Raises:
-            TargetError: no such version, or ``to`` and ``count`` together.
+            TargetError: no such version, or ``to`` and ``count`` together; ``count`` below 1.
             HistoryConflict: an applied version was modified or is missing, or a pending one is
                 out of order. Nothing was run.
             StatementFailed: PostgreSQL refused a statement. That version was rolled back, the
@@ -189,7 +206,7 @@ class MigrationRunner:
                 in the log when the version was applied.
 
         Raises:
-            TargetError: ``to`` is not applied.
+            TargetError: ``to`` is not applied, or ``to`` and ``count`` together; ``count`` below 1.
             IrreversibleVersion: one of them cannot be rolled back. Nothing was run.
             HistoryConflict: one of them has no file, or a modified one. Nothing was run.
             StatementFailed, LockNotObtained, ServerUnavailable: as for ``up``.
@@ -254,8 +271,9 @@ class MigrationRunner:
         Raises:
             NeuronSchemaError: what ``up`` or ``down`` raises before it runs anything.
         """
+        wanted = _direction(direction)
         look = self._means.look()
-        if Direction(direction) is Direction.UP:
+        if wanted is Direction.UP:
             selection = planning.select_up(
                 self._versions.infos(),
                 look.applied,
@@ -323,3 +341,44 @@ class MigrationRunner:
             if line.status in wanted
         }
         return list(self._versions.migrations([one for one in infos if one.number in numbers]))
+
+
+def _direction(direction: Direction | str) -> Direction:
+    try:
+        return Direction(direction)
+    except ValueError:
+        words = " or ".join(repr(one.value) for one in Direction)
+        raise UsageError(f"{direction!r} is no direction", remedy=f"give {words}") from None
+
+
+_MAY_BE_NONE = ("history_schema", "search_path", "role", "schemas")
+
+
+def _checked(**arguments: Any) -> dict[str, Any]:
+    """Return arguments as the settings hold them.
+
+    Raises:
+        SettingsError: one is of the wrong kind.
+    """
+    return {
+        name: value if _absent(name, value) else accepted(name, value)
+        for name, value in arguments.items()
+    }
+
+
+def _absent(name: str, value: Any) -> bool:
+    """Whether an argument stands for the default; no schemas are the same as none given."""
+    return name in _MAY_BE_NONE and value in (None, (), [])
+
+
+def _callables(listeners: Any) -> tuple[Listener, ...]:
+    """Return what is called with every event.
+
+    Raises:
+        SettingsError: it is no list of functions.
+    """
+    if not isinstance(listeners, Iterable) or not all(map(callable, found := tuple(listeners))):
+        raise SettingsError(
+            "listeners: must be a list of functions", remedy="write listeners=[function]"
+        )
+    return found
