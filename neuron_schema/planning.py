@@ -123,12 +123,12 @@ def _conflicts(
     fixes: list[str] = []
     known = account(infos, applied)
     newest = max((row.number for row in known.rows), default=0)
-    torn = [line for line in all_statuses if int(line.version) not in known.torn]
-    modified = [line for line in torn if line.status is Status.MODIFIED]
-    missing = [line for line in torn if line.status is Status.MISSING]
+    whole = [line for line in all_statuses if int(line.version) not in known.torn]
+    modified = [line for line in whole if line.status is Status.MODIFIED]
+    missing = [line for line in whole if line.status is Status.MISSING]
     late = [
         line
-        for line in torn
+        for line in whole
         if line.status is Status.PENDING
         and int(line.version) < newest
         and (up_to is None or int(line.version) <= up_to)
