@@ -184,7 +184,7 @@ class MigrationRunner:
             TargetError: no such version, or ``to`` and ``count`` together; ``count`` below 1.
             HistoryConflict: an applied version was modified or is missing, or a pending one is
                 out of order. Nothing was run.
-            StatementFailed: PostgreSQL refused a statement. That version was rolled back, the
+            StatementFailed: PostgreSQL refused a statement. That version is still pending, the
                 ones before it stay applied; the error's ``report`` tells.
             LockNotObtained: a lock was not granted until the deadline.
             OperationTimeout: an operation that commits on its own was not done within

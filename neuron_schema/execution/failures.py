@@ -25,6 +25,7 @@ from neuron_schema.errors import (
 )
 from neuron_schema.history import HISTORY_MOVED
 from neuron_schema.locking import RUN_LOCK, TRANSACTION_ENDED
+from neuron_schema.model import Direction, Purpose
 from neuron_schema.sessions import ending
 
 if TYPE_CHECKING:
@@ -238,11 +239,36 @@ def _creates_extension(sql: str | None) -> bool:
 def _remedy(error: psycopg.Error, step: Step) -> str:
     hint = error.diag.message_hint
     no_room = isinstance(error, pg.DiskFull | pg.IoError | pg.ConfigurationLimitExceeded)
-    first = "make room on the server" if no_room else "correct the version"
-    advice = f"{first} and run again; it was rolled back and is still pending"
-    if step.backfill is not None:
-        advice = "run again when the cause is mended; the batches before it are done and stay so"
+    advice = _advice(step, "make room on the server" if no_room else _correction(step))
     return f"{hint} ({advice})" if hint else advice
+
+
+def _correction(step: Step) -> str:
+    if step.direction is Direction.UP:
+        return "correct the version"
+    # With another `down` the version counts as modified, and would not be rolled back.
+    accept = f"neuron-schema repair {step.version} --expect {step.checksum[:12]}"
+    return f"correct its `down`, accept the new text with {accept},"
+
+
+def _advice(step: Step, first: str) -> str:
+    """Return what to do after a failure, and how the version stands until then.
+
+    Args:
+        first: What mends the cause.
+    """
+    if step.backfill is not None:
+        return "run again when the cause is mended; the batches before it are done and stay so"
+    if step.purpose is not Purpose.RUN:
+        return "run again when the cause is mended; the history is as it was"
+    up = step.direction is Direction.UP
+    if step.transactional:
+        stands = "was rolled back and is still pending" if up else "stays applied, all of it"
+        return f"{first} and run again; it {stands}"
+    return (
+        f"{first} and run again; it {'is still pending' if up else 'stays applied'}: what an "
+        "operation that commits on its own leaves behind is cleared away at once or by the next run"
+    )
 
 
 def _message(error: psycopg.Error, step: Step, sql: str | None) -> str:
