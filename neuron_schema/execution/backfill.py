@@ -75,7 +75,8 @@ class Around:
         deadline_s: Seconds to wait for locks of one batch.
         waiting: Told the reason and the seconds of every wait.
         progress: Told phase, rows done, rows in all as far as known, and the unit.
-        note: Told what a user should know, with ``warning=True`` where it is odd.
+        note: Told what a user should know.
+        warn: Told what is odd.
     """
 
     table: HistoryTable
@@ -87,7 +88,8 @@ class Around:
     deadline_s: float
     waiting: Callable[[str, float], None]
     progress: Callable[[str, int | None, int | None, str], None]
-    note: Callable[..., None]
+    note: Callable[[str], None]
+    warn: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,10 +238,9 @@ class Worker:
         if self.position.n == 0:
             self.position = replace(self.position, inserted=inserted)
             if rows and not rows[0][4]:
-                self.around.note(
+                self.around.warn(
                     f"{self.step.label}: begins anew: the version or its table is another than "
-                    f"when {rows[0][1]} batches were written",
-                    warning=True,
+                    f"when {rows[0][1]} batches were written"
                 )
         else:
             self.around.note(

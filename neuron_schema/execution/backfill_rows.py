@@ -68,7 +68,7 @@ class RowsWorker(Worker):
                     f"the text of {own.name} is another than before, under the same revision "
                     f"{own.revision}"
                 )
-                self.around.note(f"{self.step.label}: {self._other_text}", warning=True)
+                self.around.warn(f"{self.step.label}: {self._other_text}")
 
     def batch(self) -> str:
         """Read rows and compute their values; return the statement that writes them."""

@@ -13,12 +13,12 @@ from neuron_schema.model import (
     AppliedRow,
     Direction,
     Event,
-    Noticed,
     Outcome,
     Plan,
     PlanMade,
     Purpose,
     Report,
+    ServerNotice,
     Step,
     StepEnded,
     StepNoted,
@@ -50,10 +50,12 @@ class Course:
         self._began = 0.0
         self._warnings: tuple[str, ...] = ()
 
-    def warn(self, sentence: str) -> None:
+    def warn(self, text: str) -> None:
         """Tell of something odd that does not keep the run from going on."""
-        self._warnings += (sentence,)
-        self._tell(Warned(sentence=sentence))
+        # A step that is tried again finds the same again.
+        if text not in self._warnings:
+            self._warnings += (text,)
+            self._tell(Warned(text=text, step=self._current))
 
     def announce(self) -> None:
         """Tell what is to be run."""
@@ -80,7 +82,7 @@ class Course:
     def noticed(self, severity: str, text: str) -> None:
         """Tell what the server said."""
         if self._current is not None:
-            self._tell(Noticed(step=self._current, severity=severity, text=text))
+            self._tell(ServerNotice(step=self._current, severity=severity, text=text))
 
     def progress(self, phase: str, done: int | None, total: int | None, unit: str) -> None:
         """Tell how far the step at work is."""
@@ -88,10 +90,10 @@ class Course:
             step = self._current
             self._tell(StepProgress(step=step, phase=phase, done=done, total=total, unit=unit))
 
-    def note(self, text: str, *, warning: bool = False) -> None:
+    def note(self, text: str) -> None:
         """Tell what a user should know of the step at work."""
         if self._current is not None:
-            self._tell(StepNoted(step=self._current, text=text, warning=warning))
+            self._tell(StepNoted(step=self._current, text=text))
 
     def ended(
         self,

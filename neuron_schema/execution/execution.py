@@ -182,6 +182,7 @@ class Execution:
             notices=notices,
             progress=run.progress,
             note=run.note,
+            warn=run.warn,
         )
         try:
             filled = run_step(step, context)
