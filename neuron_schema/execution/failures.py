@@ -144,7 +144,7 @@ def look_error(error: psycopg.Error, table: str) -> NeuronSchemaError:
     """Return the error a user sees when a database could not be looked at.
 
     Args:
-        table: The history table's name.
+        table: What was looked at, by its name.
     """
     gone = connection_error(error)
     if gone is not None:
@@ -154,7 +154,10 @@ def look_error(error: psycopg.Error, table: str) -> NeuronSchemaError:
         return PrivilegeMissing(text, remedy=f"GRANT SELECT ON {table}, and USAGE on its schema")
     if isinstance(error, pg.LockNotAvailable):
         return LockTimeout(text, remedy="run again when the session that locks it is done")
-    return StatementFailed(text, sqlstate=error.sqlstate)
+    remedy = None
+    if isinstance(error, pg.QueryCanceled):
+        remedy = "run again; if it is too slow, raise statement_timeout of the role or the session"
+    return StatementFailed(text, remedy=remedy, sqlstate=error.sqlstate)
 
 
 def _one_line(error: psycopg.Error) -> str:
