@@ -263,6 +263,12 @@ def timeout(value: object) -> float:
     return duration
 
 
+def milliseconds(seconds: float) -> str:
+    """Return a limit as PostgreSQL counts it; 0 for none."""
+    # Rounding a small timeout to 0 would mean none at all.
+    return f"{max(1, round(seconds * 1000))}ms" if seconds > 0 else "0"
+
+
 def _checked(table: dict[str, Any], file: Path | None, *below: str) -> dict[str, Any]:
     """Return a table below ``[tool.neuron_schema]`` with values of the right kinds."""
     header = ".".join((*HEADER, *below))

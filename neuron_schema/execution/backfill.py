@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from neuron_schema.locking import SessionSettings
     from neuron_schema.model import BackfillSpec, ServerFacts, Step
 
-_EMPTY_SWEEPS = 3
+EMPTY_SWEEPS = 3
+"""So many passes that change nothing, while rows still match, are the last ones."""
+
 _LONGEST_LAG_WAIT_S = 30.0
 _LAG_POLL_S = 0.5
 
@@ -285,7 +287,7 @@ class Worker:
             return False
         # Rows come in meanwhile; but what nobody changes would be gone through for ever.
         self._idle_sweeps = 0 if at.swept else self._idle_sweeps + 1
-        if self._idle_sweeps >= _EMPTY_SWEEPS:
+        if self._idle_sweeps >= EMPTY_SWEEPS:
             raise self.refuse(
                 "rows match its condition, but to update them changes nothing",
                 "look for a trigger, a rule or a policy that keeps them from being changed",
