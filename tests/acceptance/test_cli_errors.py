@@ -16,10 +16,9 @@ from neuron_schema.errors import NeuronSchemaError
 from neuron_schema.history import HistoryTable
 from neuron_schema.locking import run_lock_key
 from neuron_schema.runner import MigrationRunner
-from neuron_schema.url import from_engine_url
 from tests.acceptance.command import CANARY
 from tests.acceptance.conftest import applied, tables
-from tests.conftest import libpq
+from tests.conftest import from_engine_url, libpq
 from tests.gate import Gate, gated_table
 from tests.support import write_version
 
