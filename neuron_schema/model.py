@@ -499,6 +499,9 @@ Event: TypeAlias = (
     | ServerNotice
 )
 
+Listener: TypeAlias = Callable[[Event], None]
+"""What is called with every event of a run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from neuron_schema.execution.course import Listener
     from neuron_schema.history import Fetch
+    from neuron_schema.model import Listener
 
 T = TypeVar("T")
 
@@ -151,23 +151,37 @@ class MigrationRunner:
 
         Raises:
             VersionError: a version module is invalid.
-            ConnectionFailed: the server does not answer.
+            HistoryConflict: what has the history table's name is none, or it is in another schema.
+            ServerUnavailable: the server cannot be reached or is too old, or the role may not
+                read the history table.
+            LockNotObtained: another session locks the history table for longer than this
+                session's ``lock_timeout``.
+            StatementFailed: the history table cannot be read for another reason.
+            SettingsError: the session has no current schema, and ``history_schema`` is None.
         """
         return list(planning.statuses(self._versions.infos(), self._means.look().applied))
 
     def get_pending(self) -> list[Migration]:
-        """Return the versions that are not applied, with their SQL. Writes nothing."""
+        """Return the versions that are not applied, with their SQL. Writes nothing.
+
+        Raises:
+            NeuronSchemaError: what ``get_status`` raises.
+        """
         return self._with_status(Status.PENDING)
 
     def get_applied(self) -> list[Migration]:
-        """Return the applied versions that have a file, with their SQL. Writes nothing."""
+        """Return the applied versions that have a file, with their SQL. Writes nothing.
+
+        Raises:
+            NeuronSchemaError: what ``get_status`` raises.
+        """
         return self._with_status(Status.APPLIED, Status.MODIFIED)
 
     def get_history(self) -> list[LogEntry]:
         """Return what was run, oldest first. Writes nothing.
 
         Raises:
-            ConnectionFailed: the server does not answer.
+            NeuronSchemaError: what ``get_status`` raises, for the log too; but no VersionError.
         """
         look = self._means.look()
         logged = self._read_log(look, lambda fetch: records.entries(fetch, look.table))
@@ -268,10 +282,19 @@ class MigrationRunner:
 
         Writes nothing.
 
+        Args:
+            direction: "up" or "down".
+            to: As for either.
+            count: As for either.
+            from_history: As for ``down``.
+
         Raises:
+            UsageError: no such direction, or ``from_history`` with "up".
             NeuronSchemaError: what ``up`` or ``down`` raises before it runs anything.
         """
         wanted = _direction(direction)
+        if wanted is Direction.UP and from_history:
+            raise UsageError("from_history goes with down alone", remedy="leave it out")
         look = self._means.look()
         if wanted is Direction.UP:
             selection = planning.select_up(
@@ -288,13 +311,26 @@ class MigrationRunner:
             )
         return self._made(selection, look), look
 
-    def dry_run(self, direction: Direction | str = Direction.UP) -> list[str]:
-        """Return the SQL that ``up()`` or ``down()`` would run now, in order. Writes nothing.
+    def dry_run(
+        self,
+        direction: Direction | str = Direction.UP,
+        *,
+        to: str | None = None,
+        count: int | None = None,
+        from_history: bool = False,
+    ) -> list[str]:
+        """Return the SQL that ``up`` or ``down`` would run now, in order. Writes nothing.
+
+        Args:
+            direction: "up" or "down".
+            to: As for either.
+            count: As for either.
+            from_history: As for ``down``.
 
         Raises:
-            NeuronSchemaError: what ``up`` or ``down`` raises before it runs anything.
+            NeuronSchemaError: what ``plan`` raises.
         """
-        plan, look = self.plan(direction)
+        plan, look = self.plan(direction, to=to, count=count, from_history=from_history)
         return [
             sql
             for index, step in enumerate(plan.steps)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from neuron_schema.errors import HistoryConflict, NeuronSchemaError
 from neuron_schema.history import Look, premise_body, succession_body
 from neuron_schema.model import (
     AppliedRow,
     Direction,
-    Event,
     Outcome,
     Plan,
     PlanMade,
@@ -31,10 +29,11 @@ from neuron_schema.model import (
 from neuron_schema.sessions import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuron_schema.model import Event, Listener
     from neuron_schema.sessions import Session
     from neuron_schema.stat_progress import Measure
-
-Listener: TypeAlias = Callable[[Event], None]
 
 
 class Course:

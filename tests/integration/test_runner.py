@@ -520,6 +520,30 @@ def test_reading_is_read_only(
     assert applied(observer) == ["001"]
 
 
+def test_a_dry_run_has_the_targets_of_the_run(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A version, a count, and the rollback that the history tells of."""
+    runner = MigrationRunner(engine, write(tmp_path, 3))
+
+    def tables(*arguments: Any, **options: Any) -> list[str]:
+        sql = runner.dry_run(*arguments, **options)
+        return [text for text in sql if text.startswith(("CREATE TABLE t", "DROP TABLE t"))]
+
+    made = [f"CREATE TABLE t{number} (x int)" for number in (1, 2, 3)]
+    assert (tables(), tables(to="2"), tables("up", count=1)) == (made, made[:2], made[:1])
+    runner.up()
+    gone = [f"DROP TABLE t{number}" for number in (3, 2, 1)]
+    assert (tables("down"), tables("down", to="1")) == (gone[:1], gone[:2])
+    assert tables("down", count=3) == gone
+    (tmp_path / "003_v.py").unlink()
+    runner = MigrationRunner(engine, tmp_path)
+    with pytest.raises(HistoryConflict):
+        tables("down")
+    assert tables("down", from_history=True) == gone[:1]
+    assert applied(observer) == ["001", "002", "003"]
+
+
 def test_a_role_that_may_only_read_can_ask_for_the_status(
     engine: Engine, observer: psycopg.Connection, database: URL, tmp_path: Path
 ) -> None:

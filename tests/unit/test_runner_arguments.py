@@ -108,3 +108,9 @@ def test_a_direction_that_is_none_is_refused(direction: Any, tmp_path: Path) -> 
     with pytest.raises(UsageError, match="is no direction") as caught:
         runner(tmp_path).dry_run(direction)
     assert (caught.value.exit_code, caught.value.remedy) == (2, "give 'up' or 'down'")
+
+
+def test_only_a_rollback_is_from_the_history(tmp_path: Path) -> None:
+    """It is not taken and then ignored."""
+    with pytest.raises(UsageError, match="from_history goes with down alone"):
+        runner(tmp_path).dry_run("up", from_history=True)
