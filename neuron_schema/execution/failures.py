@@ -242,35 +242,31 @@ def _creates_extension(sql: str | None) -> bool:
 def _remedy(error: psycopg.Error, step: Step) -> str:
     hint = error.diag.message_hint
     no_room = isinstance(error, pg.DiskFull | pg.IoError | pg.ConfigurationLimitExceeded)
-    advice = _advice(step, "make room on the server" if no_room else _correction(step))
+    advice = _advice(step, no_room=no_room)
     return f"{hint} ({advice})" if hint else advice
 
 
-def _correction(step: Step) -> str:
-    if step.direction is Direction.UP:
-        return "correct the version"
-    # With another `down` the version counts as modified, and would not be rolled back.
-    accept = f"neuron-schema repair {step.version} --expect {step.checksum[:12]}"
-    return f"correct its `down`, accept the new text with {accept},"
-
-
-def _advice(step: Step, first: str) -> str:
-    """Return what to do after a failure, and how the version stands until then.
-
-    Args:
-        first: What mends the cause.
-    """
+def _advice(step: Step, *, no_room: bool) -> str:
+    """Return what to do after a failure, and how the version stands until then."""
     if step.backfill is not None:
         return "run again when the cause is mended; the batches before it are done and stay so"
     if step.purpose is not Purpose.RUN:
         return "run again when the cause is mended; the history is as it was"
     up = step.direction is Direction.UP
+    first = "correct the version" if up else "mend the cause"
+    first = "make room on the server" if no_room else first
     if step.transactional:
         stands = "was rolled back and is still pending" if up else "stays applied, all of it"
-        return f"{first} and run again; it {stands}"
+    else:
+        stands = f"{'is still pending' if up else 'stays applied'}: what an operation that commits "
+        stands += "on its own leaves behind is cleared away at once or by the next run"
+    advice = f"{first} and run again; it {stands}"
+    if up or no_room:
+        return advice
+    # With another `down` its file counts as modified, and would not be rolled back.
     return (
-        f"{first} and run again; it {'is still pending' if up else 'stays applied'}: what an "
-        "operation that commits on its own leaves behind is cleared away at once or by the next run"
+        f"{advice}; a corrected `down` is accepted with neuron-schema repair {step.version} "
+        f"--expect {step.checksum[:12]}"
     )
 
 

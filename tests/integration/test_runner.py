@@ -156,8 +156,8 @@ def test_a_failed_down_stays_applied_and_its_remedy_leads_out(
     with pytest.raises(StatementFailed) as caught:
         runner.down()
     assert caught.value.remedy == (
-        "correct its `down`, accept the new text with neuron-schema repair 001 --expect "
-        f"{recorded[:12]}, and run again; it stays applied, all of it"
+        "mend the cause and run again; it stays applied, all of it; a corrected `down` is accepted "
+        f"with neuron-schema repair 001 --expect {recorded[:12]}"
     )
     assert applied(observer) == ["001"]
     assert scalar(observer, "SELECT to_regclass('a')") is not None
