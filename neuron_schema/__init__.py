@@ -23,17 +23,28 @@ if TYPE_CHECKING:
         UsageError,
         VersionError,
     )
+    from neuron_schema.history import Look
     from neuron_schema.model import (
         Direction,
         Event,
+        Listener,
+        LogEntry,
         Migration,
         MigrationStatus,
         Outcome,
         Plan,
+        PlanMade,
         Report,
+        ServerNotice,
         Status,
         Step,
+        StepEnded,
+        StepNoted,
+        StepProgress,
         StepReport,
+        StepStarted,
+        StepWaiting,
+        Warned,
     )
     from neuron_schema.runner import MigrationRunner
 
@@ -43,37 +54,54 @@ __all__ = [
     "Event",
     "HistoryConflict",
     "IrreversibleVersion",
+    "Listener",
     "LockNotObtained",
+    "LogEntry",
+    "Look",
     "Migration",
     "MigrationRunner",
     "MigrationStatus",
     "NeuronSchemaError",
     "Outcome",
     "Plan",
+    "PlanMade",
     "Refused",
     "Report",
+    "ServerNotice",
     "ServerUnavailable",
     "StatementFailed",
     "Status",
     "Step",
+    "StepEnded",
+    "StepNoted",
+    "StepProgress",
     "StepReport",
+    "StepStarted",
+    "StepWaiting",
     "TargetError",
     "UsageError",
     "VersionError",
+    "Warned",
     "__version__",
 ]
 
-_VALUES = {
-    "Direction",
-    "Event",
-    "Migration",
-    "MigrationStatus",
-    "Outcome",
-    "Plan",
-    "Report",
-    "Status",
-    "Step",
-    "StepReport",
+_ERRORS = (
+    "ConnectionFailed",
+    "HistoryConflict",
+    "IrreversibleVersion",
+    "LockNotObtained",
+    "NeuronSchemaError",
+    "Refused",
+    "ServerUnavailable",
+    "StatementFailed",
+    "TargetError",
+    "UsageError",
+    "VersionError",
+)
+_PLACES = {
+    "Look": "neuron_schema.history",
+    "MigrationRunner": "neuron_schema.runner",
+    **dict.fromkeys(_ERRORS, "neuron_schema.errors"),
 }
 
 
@@ -82,11 +110,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("neuron-schema")
-    if name == "MigrationRunner":
-        return import_module("neuron_schema.runner").MigrationRunner
     if name in __all__:
-        module = "neuron_schema.model" if name in _VALUES else "neuron_schema.errors"
-        return getattr(import_module(module), name)
+        return getattr(import_module(_PLACES.get(name, "neuron_schema.model")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -131,7 +131,7 @@ class VersionError(UsageError):
 
 
 class StatementFailed(NeuronSchemaError):
-    """PostgreSQL refused a statement; its version was rolled back.
+    """PostgreSQL refused a statement; its version stands as it stood before.
 
     Attributes:
         statement: The SQL that failed.

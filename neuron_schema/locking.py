@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from neuron_schema.quoting import literal
-from neuron_schema.settings import SESSION_LIMITS
+from neuron_schema.settings import SESSION_LIMITS, milliseconds
 
 if TYPE_CHECKING:
     from neuron_schema.history import HistoryTable
@@ -201,9 +201,9 @@ def session_values(
     values = {
         "search_path": settings.search_path,
         "application_name": "neuron_schema",
-        "lock_timeout": _milliseconds(lock_timeout),
-        "statement_timeout": _milliseconds(settings.statement_timeout if limited else alone),
-        "idle_in_transaction_session_timeout": _milliseconds(idle),
+        "lock_timeout": milliseconds(lock_timeout),
+        "statement_timeout": milliseconds(settings.statement_timeout if limited else alone),
+        "idle_in_transaction_session_timeout": milliseconds(idle),
         "standard_conforming_strings": "on",
         # A host that vanished is noticed in half a minute, not in two hours.
         "tcp_keepalives_idle": "10",
@@ -212,7 +212,7 @@ def session_values(
     }
     if facts.version_num >= _TRANSACTION_TIMEOUT_SINCE:
         whole = settings.transaction_timeout if limited else 0
-        values["transaction_timeout"] = _milliseconds(whole)
+        values["transaction_timeout"] = milliseconds(whole)
     if _can_check_connection(facts):
         # Without it a killed runner's statement goes on, and keeps its locks, until it ends.
         values["client_connection_check_interval"] = "2000ms"
@@ -221,12 +221,6 @@ def session_values(
     if settings.role is not None:
         values["role"] = settings.role
     return values
-
-
-def _milliseconds(seconds: float) -> str:
-    """Return a limit as PostgreSQL counts it."""
-    # Rounding a small timeout to 0 would mean none at all.
-    return f"{max(1, round(seconds * 1000))}ms" if seconds > 0 else "0"
 
 
 def _can_check_connection(facts: ServerFacts) -> bool:

@@ -447,15 +447,10 @@ class StepProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepNoted:
-    """Something about a step that its user should know while it runs.
-
-    Attributes:
-        warning: It is odd, and goes on all the same.
-    """
+    """Something about a step that its user should know while it runs."""
 
     step: Step
     text: str
-    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -469,13 +464,18 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
-    """Something is odd, and the run goes on; also in the report's ``warnings``."""
+    """Something is odd, and the run goes on; also in the report's ``warnings``.
 
-    sentence: str
+    Attributes:
+        step: The step at work; None between two.
+    """
+
+    text: str
+    step: Step | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noticed:
+class ServerNotice:
     """The server said something while a step ran (``RAISE NOTICE``), told when it has ended.
 
     Attributes:
@@ -489,8 +489,18 @@ class Noticed:
 
 
 Event: TypeAlias = (
-    PlanMade | StepStarted | StepWaiting | StepProgress | StepNoted | StepEnded | Warned | Noticed
+    PlanMade
+    | StepStarted
+    | StepWaiting
+    | StepProgress
+    | StepNoted
+    | StepEnded
+    | Warned
+    | ServerNotice
 )
+
+Listener: TypeAlias = Callable[[Event], None]
+"""What is called with every event of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

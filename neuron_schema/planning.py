@@ -123,12 +123,12 @@ def _conflicts(
     fixes: list[str] = []
     known = account(infos, applied)
     newest = max((row.number for row in known.rows), default=0)
-    torn = [line for line in all_statuses if int(line.version) not in known.torn]
-    modified = [line for line in torn if line.status is Status.MODIFIED]
-    missing = [line for line in torn if line.status is Status.MISSING]
+    whole = [line for line in all_statuses if int(line.version) not in known.torn]
+    modified = [line for line in whole if line.status is Status.MODIFIED]
+    missing = [line for line in whole if line.status is Status.MISSING]
     late = [
         line
-        for line in torn
+        for line in whole
         if line.status is Status.PENDING
         and int(line.version) < newest
         and (up_to is None or int(line.version) <= up_to)
@@ -343,7 +343,7 @@ def select_baseline(
 
 
 def select_repair(
-    infos: Sequence[VersionInfo], applied: Sequence[AppliedRow], version: str, expected: str
+    infos: Sequence[VersionInfo], applied: Sequence[AppliedRow], version: str, expected: object
 ) -> Selection:
     """Return a version whose present text is to be accepted; nothing when it already is.
 
@@ -353,10 +353,15 @@ def select_repair(
             who repairs knows what is replaced.
 
     Raises:
-        TargetError: no such version, or it is not applied.
+        TargetError: no such version, or it is not applied; ``expected`` is no text.
         HistoryConflict: another checksum is recorded.
     """
     info = find_version(infos, version)
+    if not isinstance(expected, str):
+        raise TargetError(
+            f"expected: {expected!r} is no checksum",
+            remedy=f"give the recorded one as text, {_SHORTEST_CHECKSUM} digits of it or more",
+        )
     known = account(infos, applied)
     if info.number in known.torn:
         raise HistoryConflict(
@@ -470,12 +475,16 @@ def find_version(infos: Sequence[VersionInfo], target: str) -> VersionInfo:
     )
 
 
-def target_number(target: str) -> int:
+def target_number(target: object) -> int:
     """Return a target as a number; 0 means before the first version.
 
     Raises:
-        TargetError: it is not in digits.
+        TargetError: it is no text, or not in digits.
     """
+    if not isinstance(target, str):
+        raise TargetError(
+            f"{target!r} is no version", remedy='a target is text: a number such as "3" or "003"'
+        )
     if not (target.isascii() and target.isdigit()):
         raise TargetError(
             f"{target!r} is no version", remedy="a target is a number, such as 3 or 003"
@@ -499,12 +508,14 @@ def _refuse_irreversible(migrations: Sequence[Migration]) -> None:
         )
 
 
-def _check_target(to: object, count: int | None) -> None:
-    if to is not None and not isinstance(to, str):
-        raise TargetError(f"{to!r} is no version", remedy=f'give it as text: "{to}"')
+def _check_target(to: str | None, count: object) -> None:
     if to is not None and count is not None:
         raise TargetError("a target and --count together", remedy="give one of them")
-    if count is not None and count < 1:
+    if count is None:
+        return
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise TargetError(f"count: {count!r} is no whole number", remedy="give 1 or more")
+    if count < 1:
         raise TargetError(f"--count {count} is below 1", remedy="give 1 or more")
 
 

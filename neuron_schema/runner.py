@@ -5,13 +5,15 @@ What may run is decided in ``planning``; ``execution`` runs it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuron_schema import planning
 
 # Its listeners must be there before a service's threads connect.
 from neuron_schema.discovery import loading as _loading  # noqa: F401
 from neuron_schema.discovery.version_set import VersionSet
+from neuron_schema.errors import SettingsError, UsageError
 from neuron_schema.execution import records
 from neuron_schema.execution.connections import check_engine, read_through
 from neuron_schema.execution.execution import Execution, Means
@@ -27,6 +29,7 @@ from neuron_schema.model import (
     Status,
 )
 from neuron_schema.script import step_sql
+from neuron_schema.settings import accepted
 
 if TYPE_CHECKING:
     import os
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from neuron_schema.execution.course import Listener
     from neuron_schema.history import Fetch
+    from neuron_schema.model import Listener
 
 T = TypeVar("T")
 
@@ -46,6 +49,8 @@ class MigrationRunner:
 
     It may be used from several threads and processes at once: every version runs once. It reads the
     versions' checksums once; make another runner when files have changed.
+
+    A time is given in seconds, or as in the settings: "500ms", "5s", "10min", "1h".
 
     Args:
         engine: A synchronous engine on psycopg 3, with any pool and isolation level.
@@ -79,6 +84,7 @@ class MigrationRunner:
         cache_directory: Where checksums of unchanged files are remembered; None for nowhere.
 
     Raises:
+        SettingsError: an argument is none that the setting of its name could be.
         DriverUnsupported: the engine is not a synchronous one on psycopg 3.
         VersionError: there is no such directory or package, or a file in it is misnamed.
     """
@@ -92,13 +98,13 @@ class MigrationRunner:
         history_schema: str | None = None,
         search_path: str | None = None,
         role: str | None = None,
-        lock_timeout: float = 1.0,
-        statement_timeout: float = 0.0,
-        idle_in_transaction_session_timeout: float = 600.0,
-        transaction_timeout: float = 0.0,
-        operation_timeout: float = 0.0,
-        wait_lock: float = 600.0,
-        deadline: float = 900.0,
+        lock_timeout: float | str = 1.0,
+        statement_timeout: float | str = 0.0,
+        idle_in_transaction_session_timeout: float | str = 600.0,
+        transaction_timeout: float | str = 0.0,
+        operation_timeout: float | str = 0.0,
+        wait_lock: float | str = 600.0,
+        deadline: float | str = 900.0,
         allow_out_of_order: bool = False,
         log: bool = True,
         allow_non_empty: bool = False,
@@ -107,29 +113,40 @@ class MigrationRunner:
         listeners: Sequence[Listener] = (),
         cache_directory: Path | None = None,
     ) -> None:
+        given = _checked(
+            history_table=history_table,
+            history_schema=history_schema,
+            search_path=search_path,
+            wait_lock=wait_lock,
+            deadline=deadline,
+            allow_out_of_order=allow_out_of_order,
+            log=log,
+            allow_non_empty=allow_non_empty,
+            schemas=schemas,
+        )
+        session = _checked(
+            role=role,
+            lock_timeout=lock_timeout,
+            statement_timeout=statement_timeout,
+            idle_in_transaction_session_timeout=idle_in_transaction_session_timeout,
+            transaction_timeout=transaction_timeout,
+            operation_timeout=operation_timeout,
+        )
         self._versions = VersionSet(versions, cache_directory=cache_directory)
         self._means = Means(
             engine=check_engine(engine),
             direct=check_engine(direct_engine) if direct_engine is not None else None,
             versions=self._versions,
-            table=HistoryTable(name=history_table, schema=history_schema),
-            session=SessionSettings(
-                search_path="",
-                role=role,
-                lock_timeout=lock_timeout,
-                statement_timeout=statement_timeout,
-                idle_in_transaction_session_timeout=idle_in_transaction_session_timeout,
-                transaction_timeout=transaction_timeout,
-                operation_timeout=operation_timeout,
-            ),
-            search_path=search_path,
-            schemas=tuple(schemas or ()),
-            wait_lock_s=wait_lock,
-            deadline_s=deadline,
-            allow_out_of_order=allow_out_of_order,
-            allow_non_empty=allow_non_empty,
-            log=log,
-            listeners=tuple(listeners),
+            table=HistoryTable(name=given["history_table"], schema=given["history_schema"]),
+            session=SessionSettings(search_path="", **session),
+            search_path=given["search_path"],
+            schemas=given["schemas"] or (),
+            wait_lock_s=given["wait_lock"],
+            deadline_s=given["deadline"],
+            allow_out_of_order=given["allow_out_of_order"],
+            allow_non_empty=given["allow_non_empty"],
+            log=given["log"],
+            listeners=_callables(listeners),
         )
 
     def get_status(self) -> list[MigrationStatus]:
@@ -137,23 +154,37 @@ class MigrationRunner:
 
         Raises:
             VersionError: a version module is invalid.
-            ConnectionFailed: the server does not answer.
+            HistoryConflict: what has the history table's name is none, or it is in another schema.
+            ServerUnavailable: the server cannot be reached or is too old, or the role may not
+                read the history table.
+            LockNotObtained: another session locks the history table for longer than this
+                session's ``lock_timeout``.
+            StatementFailed: the history table cannot be read for another reason.
+            SettingsError: the session has no current schema, and ``history_schema`` is None.
         """
         return list(planning.statuses(self._versions.infos(), self._means.look().applied))
 
     def get_pending(self) -> list[Migration]:
-        """Return the versions that are not applied, with their SQL. Writes nothing."""
+        """Return the versions that are not applied, with their SQL. Writes nothing.
+
+        Raises:
+            NeuronSchemaError: what ``get_status`` raises.
+        """
         return self._with_status(Status.PENDING)
 
     def get_applied(self) -> list[Migration]:
-        """Return the applied versions that have a file, with their SQL. Writes nothing."""
+        """Return the applied versions that have a file, with their SQL. Writes nothing.
+
+        Raises:
+            NeuronSchemaError: what ``get_status`` raises.
+        """
         return self._with_status(Status.APPLIED, Status.MODIFIED)
 
     def get_history(self) -> list[LogEntry]:
         """Return what was run, oldest first. Writes nothing.
 
         Raises:
-            ConnectionFailed: the server does not answer.
+            NeuronSchemaError: what ``get_status`` raises, for the log too; but no VersionError.
         """
         look = self._means.look()
         logged = self._read_log(look, lambda fetch: records.entries(fetch, look.table))
@@ -167,10 +198,10 @@ class MigrationRunner:
             count: At most so many.
 
         Raises:
-            TargetError: no such version, or ``to`` and ``count`` together.
+            TargetError: no such version, or ``to`` and ``count`` together; ``count`` below 1.
             HistoryConflict: an applied version was modified or is missing, or a pending one is
                 out of order. Nothing was run.
-            StatementFailed: PostgreSQL refused a statement. That version was rolled back, the
+            StatementFailed: PostgreSQL refused a statement. That version is still pending, the
                 ones before it stay applied; the error's ``report`` tells.
             LockNotObtained: a lock was not granted until the deadline.
             OperationTimeout: an operation that commits on its own was not done within
@@ -192,7 +223,7 @@ class MigrationRunner:
                 in the log when the version was applied.
 
         Raises:
-            TargetError: ``to`` is not applied.
+            TargetError: ``to`` is not applied, or ``to`` and ``count`` together; ``count`` below 1.
             IrreversibleVersion: one of them cannot be rolled back. Nothing was run.
             HistoryConflict: one of them has no file, or a modified one. Nothing was run.
             StatementFailed, LockNotObtained, ServerUnavailable: as for ``up``.
@@ -254,11 +285,21 @@ class MigrationRunner:
 
         Writes nothing.
 
+        Args:
+            direction: "up" or "down".
+            to: As for either.
+            count: As for either.
+            from_history: As for ``down``.
+
         Raises:
+            UsageError: no such direction, or ``from_history`` with "up".
             NeuronSchemaError: what ``up`` or ``down`` raises before it runs anything.
         """
+        wanted = _direction(direction)
+        if wanted is Direction.UP and from_history:
+            raise UsageError("from_history goes with down alone", remedy="leave it out")
         look = self._means.look()
-        if Direction(direction) is Direction.UP:
+        if wanted is Direction.UP:
             selection = planning.select_up(
                 self._versions.infos(),
                 look.applied,
@@ -273,13 +314,26 @@ class MigrationRunner:
             )
         return self._made(selection, look), look
 
-    def dry_run(self, direction: Direction | str = Direction.UP) -> list[str]:
-        """Return the SQL that ``up()`` or ``down()`` would run now, in order. Writes nothing.
+    def dry_run(
+        self,
+        direction: Direction | str = Direction.UP,
+        *,
+        to: str | None = None,
+        count: int | None = None,
+        from_history: bool = False,
+    ) -> list[str]:
+        """Return the SQL that ``up`` or ``down`` would run now, in order. Writes nothing.
+
+        Args:
+            direction: "up" or "down".
+            to: As for either.
+            count: As for either.
+            from_history: As for ``down``.
 
         Raises:
-            NeuronSchemaError: what ``up`` or ``down`` raises before it runs anything.
+            NeuronSchemaError: what ``plan`` raises.
         """
-        plan, look = self.plan(direction)
+        plan, look = self.plan(direction, to=to, count=count, from_history=from_history)
         return [
             sql
             for index, step in enumerate(plan.steps)
@@ -326,3 +380,44 @@ class MigrationRunner:
             if line.status in wanted
         }
         return list(self._versions.migrations([one for one in infos if one.number in numbers]))
+
+
+def _direction(direction: Direction | str) -> Direction:
+    try:
+        return Direction(direction)
+    except ValueError:
+        words = " or ".join(repr(one.value) for one in Direction)
+        raise UsageError(f"{direction!r} is no direction", remedy=f"give {words}") from None
+
+
+_MAY_BE_NONE = ("history_schema", "search_path", "role", "schemas")
+
+
+def _checked(**arguments: Any) -> dict[str, Any]:
+    """Return arguments as the settings hold them.
+
+    Raises:
+        SettingsError: one is of the wrong kind.
+    """
+    return {
+        name: value if _absent(name, value) else accepted(name, value)
+        for name, value in arguments.items()
+    }
+
+
+def _absent(name: str, value: Any) -> bool:
+    """Whether an argument stands for the default; no schemas are the same as none given."""
+    return name in _MAY_BE_NONE and value in (None, (), [])
+
+
+def _callables(listeners: Any) -> tuple[Listener, ...]:
+    """Return what is called with every event.
+
+    Raises:
+        SettingsError: it is no list of functions.
+    """
+    if not isinstance(listeners, Iterable) or not all(map(callable, found := tuple(listeners))):
+        raise SettingsError(
+            "listeners: must be a list of functions", remedy="write listeners=[function]"
+        )
+    return found

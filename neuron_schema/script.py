@@ -13,7 +13,7 @@ from neuron_schema.backfill_script import backfill_comments, backfill_lines
 from neuron_schema.history import create_sql, record_sql
 from neuron_schema.model import Direction, ended
 from neuron_schema.quoting import identifier, literal, names_of_path
-from neuron_schema.settings import SESSION_LIMITS
+from neuron_schema.settings import SESSION_LIMITS, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,7 +111,8 @@ def _set(step: Step, settings: SessionSettings | None) -> Iterator[str]:
         if step.transactional:
             limits = {name: getattr(settings, name) for name in LIMITS}
         for name, seconds in limits.items():
-            yield f"{words} {name} = {_milliseconds(seconds)};"
+            limit = milliseconds(seconds)
+            yield f"{words} {name} = {limit if limit == '0' else literal(limit)};"
     for name, value in step.settings:
         yield f"{words} {name} = {literal(value)};"
     if any("\\" in statement.sql for statement in step.statements):
@@ -119,10 +120,6 @@ def _set(step: Step, settings: SessionSettings | None) -> Iterator[str]:
         yield f"{words} standard_conforming_strings = on;"
     if settings is not None and settings.role is not None:
         yield f"{words} ROLE {identifier(settings.role)};"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"'{round(seconds * 1000)}ms'" if seconds else "0"
 
 
 def _search_path(path: str) -> str:

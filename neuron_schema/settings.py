@@ -154,6 +154,9 @@ _LIMITS = (*SESSION_LIMITS, "operation_timeout")
 _WAITS = ("wait_lock", "deadline")
 _SWITCHES = ("protected", "log")
 _LISTS = ("schemas", "ignore")
+RUN_SWITCHES = ("allow_out_of_order", "allow_non_empty")
+"""What is asked for of one run alone, and is in no settings."""
+
 _KEYS = (*_TEXT, "role", *_LISTS, *_SWITCHES, *_LIMITS, *_WAITS)
 _HOW_TO_WRITE = {
     "schemas": 'write a list of names: schemas = ["public", "app"]',
@@ -214,9 +217,11 @@ def load(
         **{key: value for key, value in values.items() if key != "database"},
     )
     if wait_lock is not None:
-        settings = replace(settings, wait_lock=_given("wait_lock", wait_lock))
+        waited = accepted("wait_lock", wait_lock, name="--wait-lock")
+        settings = replace(settings, wait_lock=waited)
     if lock_timeout is not None:
-        settings = replace(settings, lock_timeout=_given("lock_timeout", lock_timeout))
+        limit = accepted("lock_timeout", lock_timeout, name="--lock-timeout")
+        settings = replace(settings, lock_timeout=limit)
     if no_log:
         settings = replace(settings, log=False)
     database, origin = _database(database_url, environ, values.get("database"))
@@ -258,6 +263,12 @@ def timeout(value: object) -> float:
     return duration
 
 
+def milliseconds(seconds: float) -> str:
+    """Return a limit as PostgreSQL counts it; 0 for none."""
+    # Rounding a small timeout to 0 would mean none at all.
+    return f"{max(1, round(seconds * 1000))}ms" if seconds > 0 else "0"
+
+
 def _checked(table: dict[str, Any], file: Path | None, *below: str) -> dict[str, Any]:
     """Return a table below ``[tool.neuron_schema]`` with values of the right kinds."""
     header = ".".join((*HEADER, *below))
@@ -277,8 +288,33 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     Raises:
         SettingsError: it is of the wrong kind.
     """
+    value, why, remedy = _held(key, value)
+    if why is not None:
+        raise wrong(key, why, file, *below, remedy=remedy)
+    return value
+
+
+def accepted(key: str, value: Any, *, name: str | None = None) -> Any:
+    """Return what was given otherwise than in a file, as the settings hold it.
+
+    Args:
+        key: Of the setting, or one of ``RUN_SWITCHES``.
+        value: What was given.
+        name: What it is called where it was given; None for the key.
+
+    Raises:
+        SettingsError: it is of the wrong kind.
+    """
+    value, why, remedy = _held(key, value)
+    if why is not None:
+        raise SettingsError(f"{name or key}: {why}", remedy=remedy)
+    return value
+
+
+def _held(key: str, value: Any) -> tuple[Any, str | None, str | None]:
+    """Return a value as the settings hold it, what is wrong with it, and how to write it."""
     why, remedy = None, None
-    if key in _SWITCHES:
+    if key in (*_SWITCHES, *RUN_SWITCHES):
         if not isinstance(value, bool):
             why, remedy = "must be true or false", "write it without quotes"
     elif key in (*_LIMITS, *_WAITS):
@@ -294,9 +330,7 @@ def _value(key: str, value: Any, file: Path | None, *below: str) -> Any:
     ):
         # PostgreSQL would cut it and only notice: two names could become one.
         why, remedy = f"is longer than {MAX_IDENTIFIER_BYTES} bytes", "choose a shorter name"
-    if why is not None:
-        raise wrong(key, why, file, *below, remedy=remedy)
-    return value
+    return value, why, remedy
 
 
 def _duration(key: str, value: Any) -> tuple[Any, str | None]:
@@ -317,9 +351,9 @@ def _listed(key: str, value: Any) -> tuple[Any, str | None, str]:
 
 
 def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         raise ValueError("must be a list")  # noqa: TRY004 - caught as such
-    return value
+    return list(value)
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -359,22 +393,6 @@ def _ignore(value: Any) -> Ignore:
 
 
 _IGNORE_KEYS = ("object", "reason", "kind")
-
-
-def _given(key: str, value: str) -> float:
-    """Return a duration that was given as an option.
-
-    Raises:
-        SettingsError: it is none.
-    """
-    try:
-        duration: float = _value(key, value, None)
-    except SettingsError as error:
-        raise SettingsError(
-            f"--{key.replace('_', '-')}: {error.message.partition(': ')[2] or error.message}",
-            remedy=error.remedy,
-        ) from None
-    return duration
 
 
 def _database(

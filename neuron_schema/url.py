@@ -251,31 +251,6 @@ def parse(text: str) -> Address:
     )
 
 
-def from_engine_url(url: URL) -> Address:
-    """Read a SQLAlchemy URL, of any PostgreSQL driver.
-
-    Raises:
-        AddressError: It is no PostgreSQL URL, or has an unknown parameter.
-    """
-    _check_scheme(url.drivername)
-    host = url.host or ""
-    if host[:3].upper() == "%2F":  # SQLAlchemy leaves hosts encoded, libpq does not
-        host = _decode(host)
-    given = {
-        "user": url.username,
-        "password": None if url.password is None else str(url.password),
-        "host": host,
-        "port": None if url.port is None else str(url.port),
-        "dbname": url.database,
-    }
-    query = (
-        (keyword, item)
-        for keyword, value in url.query.items()
-        for item in ((value,) if isinstance(value, str) else value)
-    )
-    return Address(_with_query({k: v for k, v in given.items() if v}, query))
-
-
 def _refuse(message: str, remedy: str) -> NoReturn:
     # "from None" everywhere: a cause's message could hold a piece of the password.
     raise AddressError(message, remedy=remedy) from None

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
+from neuron_schema.url import Address, parse
 from tests.faults.counts import summary
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def admin(server: URL) -> Iterator[psycopg.Connection]:
 def libpq(url: URL) -> str:
     """Return the libpq spelling of an address."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def from_engine_url(url: URL) -> Address:
+    """Return an address as the commands and the shadow servers take it."""
+    return parse(libpq(url))
 
 
 @pytest.fixture

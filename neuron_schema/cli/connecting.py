@@ -50,6 +50,7 @@ def look_at(
     Raises:
         ConnectionFailed: the server does not answer.
         PrivilegeMissing: the role may not read the history table.
+        LockTimeout, StatementFailed: it cannot be read for another reason.
     """
     from neuron_schema import history
 
@@ -71,6 +72,7 @@ def read_at(address: Address, ask: Callable[[Fetch], T], name: str, *, patience_
     Raises:
         ConnectionFailed: the server does not answer.
         PrivilegeMissing: the role may not read the table.
+        LockTimeout, StatementFailed: it cannot be read for another reason.
     """
     with _reading(address, name, patience_s) as connection:
         return ask(_Fetch(connection, None))
@@ -80,21 +82,14 @@ def read_at(address: Address, ask: Callable[[Fetch], T], name: str, *, patience_
 def _reading(address: Address, name: str, patience_s: float) -> Iterator[Any]:
     import psycopg
 
-    from neuron_schema.errors import PrivilegeMissing
+    from neuron_schema.execution.failures import look_error
 
     with _connect(address, patience_s) as connection:
         try:
             yield connection
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise PrivilegeMissing(
-                f"the table {name} cannot be read: {error.diag.message_primary}",
-                remedy=f"GRANT SELECT ON {name} TO the role",
-            ) from None
-        except psycopg.OperationalError as error:
-            raise ConnectionFailed(
-                f"the connection was lost: {' '.join(str(error).split())}",
-                remedy="run again; nothing was changed",
-            ) from None
+        except psycopg.Error as error:
+            # A lock or a statement that timed out is an OperationalError too, like a lost server.
+            raise look_error(error, name) from None
 
 
 @contextlib.contextmanager
@@ -135,11 +130,12 @@ def rows_of(
 
     Raises:
         ConnectionFailed: the server does not answer.
+        NeuronSchemaError: they cannot be read.
     """
     from neuron_schema.backfill_sql import relation_sql
     from neuron_schema.quoting import literal
 
-    with _connect(address, patience_s) as connection:
+    with _reading(address, "the catalog", patience_s) as connection:
         fetch = _Fetch(connection, None)
         fetch(f"SELECT pg_catalog.set_config('search_path', {literal(search_path)}, false)")
         found = {table: fetch(relation_sql(table)) for table in tables}

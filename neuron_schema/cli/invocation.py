@@ -17,11 +17,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from neuron_schema.discovery.version_set import VersionSet
-    from neuron_schema.execution.course import Listener
     from neuron_schema.history import Fetch, HistoryTable, Look
     from neuron_schema.leftovers import Leftover
     from neuron_schema.locking import SessionSettings
-    from neuron_schema.model import Direction, LogEntry, Migration, Plan, Step, VersionInfo
+    from neuron_schema.model import (
+        Direction,
+        Listener,
+        LogEntry,
+        Migration,
+        Plan,
+        Step,
+        VersionInfo,
+    )
     from neuron_schema.planning import Selection
     from neuron_schema.proof.ground import Workshop
     from neuron_schema.proof.shadow import Shadow

@@ -12,9 +12,9 @@ from neuron_schema.cli.output import is_terminal, note, one_line, paint, quote, 
 from neuron_schema.cli.pace import Pace
 from neuron_schema.errors import InternalError
 from neuron_schema.model import (
-    Noticed,
     Outcome,
     Report,
+    ServerNotice,
     StepEnded,
     StepNoted,
     StepProgress,
@@ -79,15 +79,16 @@ class Progress:
             case StepProgress():
                 self._go_on(event)
             case StepNoted():
-                self._note(event)
+                if not self._quiet:
+                    self._beside(lambda: note(event.text), event.step)
             case StepEnded():
                 self.current = None
                 self.done.append(event.report)
                 self._end(event)
             case Warned():
-                self._warned += (event.sentence,)
-                self._beside(lambda: warn(event.sentence))
-            case Noticed():
+                self._warned += (event.text,)
+                self._beside(lambda: warn(event.text), event.step)
+            case ServerNotice():
                 self._beside(lambda: quote(f"{event.step.label}: {event.severity}: ", event.text))
 
     def report(self, plan: Plan, outcome: Outcome = Outcome.FAILED) -> Report:
@@ -144,17 +145,11 @@ class Progress:
         if self._bars is not None:
             self._bars.show()
 
-    def _beside(self, tell: Callable[[], None]) -> None:
-        """Tell something on stderr, above the bar."""
+    def _beside(self, tell: Callable[[], None], at_work: Step | None = None) -> None:
+        """Tell something on stderr, above the bar, which stays where a step is at work."""
         self._hide_bars()
         tell()
-
-    def _note(self, event: StepNoted) -> None:
-        if self._quiet:
-            return
-        self._hide_bars()
-        (warn if event.warning else note)(event.text)
-        if self._bars is not None:
+        if at_work is not None and self._bars is not None:
             self._bars.show()
 
     def _end(self, event: StepEnded) -> None:

@@ -87,11 +87,13 @@ def _live(call: Invocation, version: str | None) -> Snapshot:
 
     Raises:
         UsageError: a version was asked for as well.
+        NeuronSchemaError: the database cannot be read.
     """
     import psycopg
 
     from neuron_schema.catalog import snapshot
-    from neuron_schema.errors import ConnectionFailed, UsageError
+    from neuron_schema.errors import UsageError
+    from neuron_schema.execution.failures import look_error
 
     if version is not None:
         raise UsageError(
@@ -102,10 +104,8 @@ def _live(call: Invocation, version: str | None) -> Snapshot:
         try:
             with psycopg.connect(**address.conninfo(), autocommit=True) as connection:
                 return snapshot(connection, history=look.table)
-        except psycopg.OperationalError as error:
-            raise ConnectionFailed(
-                f"the connection was lost: {' '.join(str(error).split())}", remedy="run again"
-            ) from None
+        except psycopg.Error as error:
+            raise look_error(error, "the catalog") from None
 
 
 def _built(call: Invocation, version: str | None, shadow_url: str | None) -> Snapshot:

@@ -136,6 +136,7 @@ def _backfill(worker: psycopg.Connection[Any], step: Step, context: StepContext)
         waiting=context.waiting,
         progress=context.progress,
         note=context.note,
+        warn=context.warn,
     )
     kind = Worker if step.backfill.rows is None else RowsWorker
     try:

@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from neuron_schema.locking import SessionSettings
     from neuron_schema.model import BackfillSpec, ServerFacts, Step
 
-_EMPTY_SWEEPS = 3
+EMPTY_SWEEPS = 3
+"""So many passes that change nothing, while rows still match, are the last ones."""
+
 _LONGEST_LAG_WAIT_S = 30.0
 _LAG_POLL_S = 0.5
 
@@ -75,7 +77,8 @@ class Around:
         deadline_s: Seconds to wait for locks of one batch.
         waiting: Told the reason and the seconds of every wait.
         progress: Told phase, rows done, rows in all as far as known, and the unit.
-        note: Told what a user should know, with ``warning=True`` where it is odd.
+        note: Told what a user should know.
+        warn: Told what is odd.
     """
 
     table: HistoryTable
@@ -87,7 +90,8 @@ class Around:
     deadline_s: float
     waiting: Callable[[str, float], None]
     progress: Callable[[str, int | None, int | None, str], None]
-    note: Callable[..., None]
+    note: Callable[[str], None]
+    warn: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,10 +240,9 @@ class Worker:
         if self.position.n == 0:
             self.position = replace(self.position, inserted=inserted)
             if rows and not rows[0][4]:
-                self.around.note(
+                self.around.warn(
                     f"{self.step.label}: begins anew: the version or its table is another than "
-                    f"when {rows[0][1]} batches were written",
-                    warning=True,
+                    f"when {rows[0][1]} batches were written"
                 )
         else:
             self.around.note(
@@ -284,7 +287,7 @@ class Worker:
             return False
         # Rows come in meanwhile; but what nobody changes would be gone through for ever.
         self._idle_sweeps = 0 if at.swept else self._idle_sweeps + 1
-        if self._idle_sweeps >= _EMPTY_SWEEPS:
+        if self._idle_sweeps >= EMPTY_SWEEPS:
             raise self.refuse(
                 "rows match its condition, but to update them changes nothing",
                 "look for a trigger, a rule or a policy that keeps them from being changed",

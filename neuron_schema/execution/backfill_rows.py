@@ -19,7 +19,7 @@ from neuron_schema.backfill_sql import bare, batch_sql
 from neuron_schema.compiling import literals
 from neuron_schema.compiling.compile_error import CompileError
 from neuron_schema.compiling.rendering import DIALECT
-from neuron_schema.execution.backfill import Worker
+from neuron_schema.execution.backfill import EMPTY_SWEEPS, Worker
 from neuron_schema.execution.connections import execute
 from neuron_schema.locking import Deadline
 from neuron_schema.quoting import literal
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 _ROUNDS = 20
 """How often rows are computed again that change while they are computed."""
-
-_EMPTY_SWEEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class RowsWorker(Worker):
                     f"the text of {own.name} is another than before, under the same revision "
                     f"{own.revision}"
                 )
-                self.around.note(f"{self.step.label}: {self._other_text}", warning=True)
+                self.around.warn(f"{self.step.label}: {self._other_text}")
 
     def batch(self) -> str:
         """Read rows and compute their values; return the statement that writes them."""
@@ -98,7 +96,7 @@ class RowsWorker(Worker):
             return False
         self._sweeps += 1
         (matching,) = self.fetch(self.walk.count_sql())[0]
-        return matching <= at.left or self._sweeps >= _EMPTY_SWEEPS
+        return matching <= at.left or self._sweeps >= EMPTY_SWEEPS
 
     def notes(self) -> list[str]:
         """Return what is to be said of it at its end."""

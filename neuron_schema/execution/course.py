@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from neuron_schema.errors import HistoryConflict, NeuronSchemaError
 from neuron_schema.history import Look, premise_body, succession_body
 from neuron_schema.model import (
     AppliedRow,
     Direction,
-    Event,
-    Noticed,
     Outcome,
     Plan,
     PlanMade,
     Purpose,
     Report,
+    ServerNotice,
     Step,
     StepEnded,
     StepNoted,
@@ -31,10 +29,11 @@ from neuron_schema.model import (
 from neuron_schema.sessions import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuron_schema.model import Event, Listener
     from neuron_schema.sessions import Session
     from neuron_schema.stat_progress import Measure
-
-Listener: TypeAlias = Callable[[Event], None]
 
 
 class Course:
@@ -50,10 +49,12 @@ class Course:
         self._began = 0.0
         self._warnings: tuple[str, ...] = ()
 
-    def warn(self, sentence: str) -> None:
+    def warn(self, text: str) -> None:
         """Tell of something odd that does not keep the run from going on."""
-        self._warnings += (sentence,)
-        self._tell(Warned(sentence=sentence))
+        # A step that is tried again finds the same again.
+        if text not in self._warnings:
+            self._warnings += (text,)
+            self._tell(Warned(text=text, step=self._current))
 
     def announce(self) -> None:
         """Tell what is to be run."""
@@ -80,7 +81,7 @@ class Course:
     def noticed(self, severity: str, text: str) -> None:
         """Tell what the server said."""
         if self._current is not None:
-            self._tell(Noticed(step=self._current, severity=severity, text=text))
+            self._tell(ServerNotice(step=self._current, severity=severity, text=text))
 
     def progress(self, phase: str, done: int | None, total: int | None, unit: str) -> None:
         """Tell how far the step at work is."""
@@ -88,10 +89,10 @@ class Course:
             step = self._current
             self._tell(StepProgress(step=step, phase=phase, done=done, total=total, unit=unit))
 
-    def note(self, text: str, *, warning: bool = False) -> None:
+    def note(self, text: str) -> None:
         """Tell what a user should know of the step at work."""
         if self._current is not None:
-            self._tell(StepNoted(step=self._current, text=text, warning=warning))
+            self._tell(StepNoted(step=self._current, text=text))
 
     def ended(
         self,

@@ -25,6 +25,7 @@ from neuron_schema.errors import (
 )
 from neuron_schema.history import HISTORY_MOVED
 from neuron_schema.locking import RUN_LOCK, TRANSACTION_ENDED
+from neuron_schema.model import Direction, Purpose
 from neuron_schema.sessions import ending
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def look_error(error: psycopg.Error, table: str) -> NeuronSchemaError:
     """Return the error a user sees when a database could not be looked at.
 
     Args:
-        table: The history table's name.
+        table: What was looked at, by its name.
     """
     gone = connection_error(error)
     if gone is not None:
@@ -153,7 +154,10 @@ def look_error(error: psycopg.Error, table: str) -> NeuronSchemaError:
         return PrivilegeMissing(text, remedy=f"GRANT SELECT ON {table}, and USAGE on its schema")
     if isinstance(error, pg.LockNotAvailable):
         return LockTimeout(text, remedy="run again when the session that locks it is done")
-    return StatementFailed(text, sqlstate=error.sqlstate)
+    remedy = None
+    if isinstance(error, pg.QueryCanceled):
+        remedy = "run again; if it is too slow, raise statement_timeout of the role or the session"
+    return StatementFailed(text, remedy=remedy, sqlstate=error.sqlstate)
 
 
 def _one_line(error: psycopg.Error) -> str:
@@ -238,11 +242,32 @@ def _creates_extension(sql: str | None) -> bool:
 def _remedy(error: psycopg.Error, step: Step) -> str:
     hint = error.diag.message_hint
     no_room = isinstance(error, pg.DiskFull | pg.IoError | pg.ConfigurationLimitExceeded)
-    first = "make room on the server" if no_room else "correct the version"
-    advice = f"{first} and run again; it was rolled back and is still pending"
-    if step.backfill is not None:
-        advice = "run again when the cause is mended; the batches before it are done and stay so"
+    advice = _advice(step, no_room=no_room)
     return f"{hint} ({advice})" if hint else advice
+
+
+def _advice(step: Step, *, no_room: bool) -> str:
+    """Return what to do after a failure, and how the version stands until then."""
+    if step.backfill is not None:
+        return "run again when the cause is mended; the batches before it are done and stay so"
+    if step.purpose is not Purpose.RUN:
+        return "run again when the cause is mended; the history is as it was"
+    up = step.direction is Direction.UP
+    first = "correct the version" if up else "mend the cause"
+    first = "make room on the server" if no_room else first
+    if step.transactional:
+        stands = "was rolled back and is still pending" if up else "stays applied, all of it"
+    else:
+        stands = f"{'is still pending' if up else 'stays applied'}: what an operation that commits "
+        stands += "on its own leaves behind is cleared away at once or by the next run"
+    advice = f"{first} and run again; it {stands}"
+    if up or no_room:
+        return advice
+    # With another `down` its file counts as modified, and would not be rolled back.
+    return (
+        f"{advice}; a corrected `down` is accepted with neuron-schema repair {step.version} "
+        f"--expect {step.checksum[:12]}"
+    )
 
 
 def _message(error: psycopg.Error, step: Step, sql: str | None) -> str:

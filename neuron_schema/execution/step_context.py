@@ -51,7 +51,8 @@ class StepContext:
         waiting: Told the reason and the seconds of every wait.
         notices: Takes what the server says while the step runs.
         progress: Told phase, done, total and unit of what takes long.
-        note: Told what a user should know of the step, with ``warning=True`` where it is odd.
+        note: Told what a user should know of the step.
+        warn: Told what is odd about it.
     """
 
     engine: Engine
@@ -66,7 +67,8 @@ class StepContext:
     waiting: Callable[[str, float], None]
     notices: Notices
     progress: Callable[[str, int | None, int | None, str], None] = lambda *_: None
-    note: Callable[..., None] = lambda *_, **__: None
+    note: Callable[[str], None] = lambda _: None
+    warn: Callable[[str], None] = lambda _: None
 
     def set_session(self, place: Place, attempt: int = 0) -> str:
         """Return what sets one of the step's sessions."""

@@ -162,12 +162,6 @@ _LOCKING = (Verb.TOUCH, Verb.DROP, Verb.EMPTY, Verb.DELETE)
 _IN_SCHEMA = frozenset({Kind.TABLE, Kind.TYPE, Kind.FUNCTION, Kind.VIEW, Kind.SEQUENCE})
 
 
-def tables_touched(statements: Iterable[Statement]) -> Objects:
-    """Return the relations that statements lock, under the names that they have before."""
-    found = needs(statements)
-    return Objects(refs=found.touched, not_understood=found.not_understood)
-
-
 def _read(
     statements: Iterable[Statement], unclear: list[str], *, whole: bool
 ) -> Iterator[tuple[str, Action]]:

@@ -92,6 +92,24 @@ def test_up_tells_how_many_rows_were_written_and_what_is_to_be_known(
     assert "under the same revision 1" in again.out
 
 
+def test_a_warning_of_a_step_is_in_the_json_object(
+    cli: Command, tmp_path: Path, connection: psycopg.Connection
+) -> None:
+    """What it is of is seen only while it runs, and nobody reads the stderr of a pipeline."""
+    create_items(connection, 50)
+    connection.execute("ALTER TABLE items ADD CHECK (b <> 'a15')")
+    values = "a || id"
+    for code in (1, 0):
+        up = f'[Backfill(items, {{"b": "{values}"}}, where="b IS NULL", batch_size=10)]'
+        write_backfill(tmp_path / "versions", up)
+        connection.execute("UPDATE items SET a = 'a' WHERE b IS NULL")
+        ended = cli("up", "--allow-non-empty", "--json", code=code)
+        values = "'ok'"
+    [warning] = ended.json["warnings"]
+    assert warning.startswith("001_fill: begins anew: the version or its table is another than")
+    assert f"warning: {warning}" in ended.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_backfill_is_completed_by_the_next_run(
     cli: Command, tmp_path: Path, connection: psycopg.Connection, number: signal.Signals

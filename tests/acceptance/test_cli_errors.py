@@ -8,14 +8,17 @@ from unittest import mock
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from neuron_schema.embedded import temporary_server
+from neuron_schema.errors import NeuronSchemaError
 from neuron_schema.history import HistoryTable
 from neuron_schema.locking import run_lock_key
-from neuron_schema.url import from_engine_url
+from neuron_schema.runner import MigrationRunner
 from tests.acceptance.command import CANARY
 from tests.acceptance.conftest import applied, tables
-from tests.conftest import libpq
+from tests.conftest import from_engine_url, libpq
 from tests.gate import Gate, gated_table
 from tests.support import write_version
 
@@ -325,12 +328,65 @@ def test_what_the_server_lacks_is_exit_7(
     try:
         limited = libpq(address.update_query_dict({"options": f"-c role={role}"}))
         refused = cli.quick("status", "--database-url", limited, code=7).err
-        assert 'error[NS702]: the table "neuron_migrations" cannot be read' in refused
+        assert 'error[NS702]: "neuron_migrations" cannot be read: permission denied' in refused
+        assert 'fix: GRANT SELECT ON "neuron_migrations"' in refused
         connection.execute(f'GRANT SELECT ON neuron_migrations TO "{role}"')
         cli.quick("status", "--check", "--database-url", limited)
     finally:
         connection.execute(f'DROP OWNED BY "{role}"')
         connection.execute(f'DROP ROLE "{role}"')
+
+
+@pytest.mark.parametrize(
+    ("limit", "code", "exit_code", "remedy"),
+    [
+        ("lock_timeout", "NS602", 6, "run again when the session that locks it is done"),
+        ("statement_timeout", "NS101", 1, "run again; if it is too slow, raise statement_timeout"),
+    ],
+)
+def test_a_history_that_cannot_be_read_in_time_is_no_lost_connection(
+    cli: Command,
+    connection: psycopg.Connection,
+    address: URL,
+    *,
+    limit: str,
+    code: str,
+    exit_code: int,
+    remedy: str,
+) -> None:
+    """The command says what the library says."""
+    versions = cli.directory / "versions"
+    write_version(versions, "001_a")
+    cli.quick("up")
+    limited = address.update_query_dict({"options": f"-c {limit}=300ms"})
+    engine = create_engine(limited, poolclass=NullPool)
+    for table, command in (
+        ("neuron_migrations", "status"),
+        ("neuron_migrations", "up"),
+        ("neuron_migration_log", "history"),
+    ):
+        with connection.transaction():
+            connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+            refused = cli.quick(command, "--database-url", libpq(limited), code=exit_code).err
+            with pytest.raises(NeuronSchemaError) as caught:
+                MigrationRunner(engine, versions).get_history()
+        assert f"error[{code}]: " in refused
+        assert f'{table}" cannot be read: canceling statement due to ' in refused
+        assert f"fix: {remedy}" in refused
+        assert (caught.value.code, caught.value.exit_code) == (code, exit_code)
+        assert str(caught.value.remedy) in refused
+
+
+def test_a_catalog_that_cannot_be_read_in_time_is_no_lost_connection(
+    cli: Command, connection: psycopg.Connection, address: URL
+) -> None:
+    """What is asked of it besides the history."""
+    connection.execute("CREATE TABLE busy (x int); CREATE VIEW v AS SELECT x FROM busy")
+    limited = libpq(address.update_query_dict({"options": "-c lock_timeout=300ms"}))
+    with connection.transaction():
+        connection.execute("LOCK TABLE busy IN ACCESS EXCLUSIVE MODE")
+        refused = cli.quick("show", "erd", "--live", "--database-url", limited, code=6).err
+    assert "error[NS602]: the catalog cannot be read: canceling statement due to lock" in refused
 
 
 def test_guards_refuse_with_exit_9(cli: Command, connection: psycopg.Connection) -> None:

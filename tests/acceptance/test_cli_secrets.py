@@ -12,9 +12,8 @@ import psycopg
 import pytest
 
 from neuron_schema.embedded import temporary_server
-from neuron_schema.url import from_engine_url
 from tests.acceptance.command import CANARY
-from tests.conftest import libpq
+from tests.conftest import from_engine_url, libpq
 from tests.support import write_version
 
 if TYPE_CHECKING:

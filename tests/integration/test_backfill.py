@@ -12,7 +12,15 @@ from sqlalchemy.pool import NullPool
 
 from neuron_schema.backfill_sql import SESSION_SQL, Walk
 from neuron_schema.errors import LockTimeout, LogNeeded, OperationUnfinished, StatementFailed
-from neuron_schema.model import BackfillSpec, Event, Outcome, StepNoted, StepProgress, StepWaiting
+from neuron_schema.model import (
+    BackfillSpec,
+    Event,
+    Outcome,
+    StepNoted,
+    StepProgress,
+    StepWaiting,
+    Warned,
+)
 from neuron_schema.runner import MigrationRunner
 from tests.backfills import LOWER, attempts, batches, create_items, touches, write_backfill
 from tests.conftest import libpq
@@ -538,12 +546,16 @@ def test_a_column_that_was_made_anew_is_filled_anew(
         MigrationRunner(engine, path, allow_non_empty=True).up()
     observer.execute("ALTER TABLE items DROP COLUMN b; ALTER TABLE items ADD COLUMN b text")
     events: list[Event] = []
-    MigrationRunner(engine, path, listeners=[events.append], allow_non_empty=True).up()
+    report = MigrationRunner(engine, path, listeners=[events.append], allow_non_empty=True).up()
     assert scalar(observer, LEFT) == 0
     assert attempts(observer) == {1, 2}
-    told = [one.text for one in events if isinstance(one, StepNoted) and one.warning]
+    told = [one.text for one in events if isinstance(one, Warned)]
     assert len(told) == 1
     assert "begins anew" in told[0]
+    assert report.warnings == tuple(told)
+    [step] = [one.step for one in events if isinstance(one, Warned)]
+    assert step is not None
+    assert step.version == "001"
 
 
 def test_a_table_that_was_made_anew_is_begun_anew(

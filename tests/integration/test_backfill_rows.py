@@ -11,7 +11,7 @@ from sqlalchemy import Column, Integer, MetaData, Table
 
 from neuron_schema.compiling.compiler import compile_element
 from neuron_schema.errors import OperationUnfinished, StatementFailed
-from neuron_schema.model import Direction, Event, Plan, StepNoted
+from neuron_schema.model import Direction, Event, Plan, Warned
 from neuron_schema.ops import BackfillRows
 from neuron_schema.runner import MigrationRunner
 from tests.backfills import attempts, batches, create_items, touches, write_backfill
@@ -49,7 +49,7 @@ class Run:
     def __init__(self, engine: Engine, directory: Path) -> None:
         self._engine = engine
         self._directory = directory
-        self.notes: list[StepNoted] = []
+        self.warnings: list[Warned] = []
 
     def __call__(
         self, function: Callable[[Rows], Any], table: Table | None = None, **options: Any
@@ -67,8 +67,8 @@ class Run:
         return runner.run(_with(plan, step, statements), look).steps[0]
 
     def _listen(self, event: Event) -> None:
-        if isinstance(event, StepNoted):
-            self.notes.append(event)
+        if isinstance(event, Warned):
+            self.warnings.append(event)
 
 
 def _with(plan: Plan, step: Any, statements: Any) -> Plan:
@@ -555,15 +555,16 @@ def test_another_text_under_the_same_revision_is_a_warning(
         return lower(rows)
 
     run(lower)
-    assert run.notes == []
+    assert run.warnings == []
     again(observer)
     report = run(other)
-    assert [note.warning for note in run.notes] == [True]
-    assert "the text of other is another than before" in run.notes[0].text
+    [warning] = run.warnings
+    assert "the text of other is another than before" in warning.text
+    assert warning.step == report.step
     assert "under the same revision 1" in report.note
     again(observer)
     run(lower, revision="2")
-    assert len(run.notes) == 1
+    assert len(run.warnings) == 1
 
 
 def again(observer: psycopg.Connection) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 
 from neuron_schema import notices
 from neuron_schema.errors import StatementFailed
-from neuron_schema.model import Noticed, StepEnded
+from neuron_schema.model import ServerNotice, StepEnded
 from neuron_schema.notices import Notices
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def said(events: list[Event]) -> list[tuple[str, str, str]]:
     """Return version, severity and text of what was noticed."""
-    found = [event for event in events if isinstance(event, Noticed)]
+    found = [event for event in events if isinstance(event, ServerNotice)]
     return [(event.step.version, event.severity, event.text) for event in found]
 
 
@@ -52,7 +52,7 @@ def test_a_step_tells_what_the_server_said_before_it_ends(engine: Engine, tmp_pa
         ("002", "NOTICE", "m; d; h"),
     ]
     kinds = [type(event) for event in events]
-    assert kinds.index(StepEnded) > kinds.index(Noticed)
+    assert kinds.index(StepEnded) > kinds.index(ServerNotice)
 
 
 def test_a_step_that_fails_tells_it_too(engine: Engine, tmp_path: Path) -> None:

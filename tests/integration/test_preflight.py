@@ -573,9 +573,7 @@ def test_an_old_transaction_on_a_target_is_named(
         holder.execute("SELECT 'culprit' FROM ledger.entries")
         # A comment waits for nobody who reads.
         report = runner.up()
-    assert [event.sentence for event in events if isinstance(event, Warned)] == list(
-        report.warnings
-    )
+    assert [event.text for event in events if isinstance(event, Warned)] == list(report.warnings)
     assert len(report.warnings) == 1
 
 

@@ -21,7 +21,7 @@ from neuron_schema.review.hazards import HAZARDS, judge
 from neuron_schema.review.locks import Access, LockMode
 from neuron_schema.review.report import Novelty
 from neuron_schema.review.tracer import measure
-from neuron_schema.url import from_engine_url
+from tests.conftest import from_engine_url
 from tests.hazard_examples import Bench
 from tests.support import write_version
 

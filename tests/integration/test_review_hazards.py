@@ -11,7 +11,7 @@ from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards import HAZARDS, judge
 from neuron_schema.review.hazards.model import BASE, example, source
-from neuron_schema.url import from_engine_url
+from tests.conftest import from_engine_url
 from tests.hazard_examples import Bench
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from neuron_schema.history import HistoryTable
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.review.locks import Access, LockMode
 from neuron_schema.review.measures import Failed
-from neuron_schema.url import from_engine_url
-from tests.conftest import libpq
+from tests.conftest import from_engine_url, libpq
 from tests.measuring import alone, measured, measured_last, shipped
 from tests.support import write_version
 

@@ -11,7 +11,7 @@ import pytest
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.review.locks import Access
 from neuron_schema.review.tracing import parked as tracing_parked
-from neuron_schema.url import from_engine_url
+from tests.conftest import from_engine_url
 from tests.measuring import measured, shipped
 
 if TYPE_CHECKING:

@@ -134,6 +134,66 @@ def test_a_failing_statement_rolls_its_version_back_and_keeps_the_ones_before(
     assert not [record for record in caplog.records if record.name.startswith("psycopg")]
 
 
+def test_a_failed_up_is_corrected_and_run_again(engine: Engine, tmp_path: Path) -> None:
+    """Its remedy says that it was rolled back."""
+    write_version(tmp_path, "001_a", up=["SELECT 1/0"])
+    with pytest.raises(StatementFailed) as caught:
+        MigrationRunner(engine, tmp_path).up()
+    assert caught.value.remedy == (
+        "correct the version and run again; it was rolled back and is still pending"
+    )
+    write_version(tmp_path, "001_a", up=["SELECT 1"])
+    MigrationRunner(engine, tmp_path).up()
+
+
+def test_a_failed_down_stays_applied_and_its_remedy_leads_out(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Of a version whose `down` was corrected the new text has to be accepted first."""
+    up = ["CREATE TABLE a ()"]
+    write_version(tmp_path, "001_a", up=up, down=["DROP TABLE a", "DROP TABLE nosuch"])
+    runner = MigrationRunner(engine, tmp_path)
+    runner.up()
+    [recorded] = [status.checksum for status in runner.get_status()]
+    assert recorded is not None
+    with pytest.raises(StatementFailed) as caught:
+        runner.down()
+    assert caught.value.remedy == (
+        "mend the cause and run again; it stays applied, all of it; a corrected `down` is accepted "
+        f"with neuron-schema repair 001 --expect {recorded[:12]}"
+    )
+    assert applied(observer) == ["001"]
+    assert scalar(observer, "SELECT to_regclass('a')") is not None
+    write_version(tmp_path, "001_a", up=up, down=["DROP TABLE a"])
+    corrected = MigrationRunner(engine, tmp_path)
+    corrected.repair("001", expected=recorded[:12])
+    corrected.down()
+    assert applied(observer) == []
+
+
+def test_a_hint_of_postgresql_stands_in_front_of_the_remedy(engine: Engine, tmp_path: Path) -> None:
+    """It knows more of the cause."""
+    raising = "DO $$ BEGIN RAISE 'no' USING HINT = 'Ask Joe.'; END $$"
+    write_version(tmp_path, "001_a", up=[raising])
+    with pytest.raises(StatementFailed) as caught:
+        MigrationRunner(engine, tmp_path).up()
+    assert str(caught.value.remedy).startswith("Ask Joe. (correct the version and run again; ")
+
+
+def test_a_baseline_that_fails_does_not_blame_the_version(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Nothing of it is run."""
+    write_version(tmp_path, "001_a", up=["SELECT 1"])
+    MigrationRunner(engine, write(tmp_path / "others", 1)).up()
+    observer.execute(
+        "DELETE FROM neuron_migrations; ALTER TABLE neuron_migrations ADD CHECK (version <> '001')"
+    )
+    with pytest.raises(StatementFailed) as caught:
+        MigrationRunner(engine, tmp_path).baseline("1")
+    assert caught.value.remedy == "run again when the cause is mended; the history is as it was"
+
+
 @pytest.mark.parametrize("position", range(4))
 def test_the_statement_blamed_is_the_one_that_failed(
     engine: Engine, tmp_path: Path, position: int
@@ -476,6 +536,30 @@ def test_reading_is_read_only(
         assert any("CREATE TABLE IF NOT EXISTS" in text for text in sql) is (pending == 2)
         MigrationRunner(engine, tmp_path).up(count=1) if pending == 2 else None
     assert applied(observer) == ["001"]
+
+
+def test_a_dry_run_has_the_targets_of_the_run(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A version, a count, and the rollback that the history tells of."""
+    runner = MigrationRunner(engine, write(tmp_path, 3))
+
+    def tables(*arguments: Any, **options: Any) -> list[str]:
+        sql = runner.dry_run(*arguments, **options)
+        return [text for text in sql if text.startswith(("CREATE TABLE t", "DROP TABLE t"))]
+
+    made = [f"CREATE TABLE t{number} (x int)" for number in (1, 2, 3)]
+    assert (tables(), tables(to="2"), tables("up", count=1)) == (made, made[:2], made[:1])
+    runner.up()
+    gone = [f"DROP TABLE t{number}" for number in (3, 2, 1)]
+    assert (tables("down"), tables("down", to="1")) == (gone[:1], gone[:2])
+    assert tables("down", count=3) == gone
+    (tmp_path / "003_v.py").unlink()
+    runner = MigrationRunner(engine, tmp_path)
+    with pytest.raises(HistoryConflict):
+        tables("down")
+    assert tables("down", from_history=True) == gone[:1]
+    assert applied(observer) == ["001", "002", "003"]
 
 
 def test_a_role_that_may_only_read_can_ask_for_the_status(

@@ -16,8 +16,7 @@ from neuron_schema.errors import DirectAddressNeeded, LockTimeout, StatementFail
 from neuron_schema.model import Outcome
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.runner import MigrationRunner
-from neuron_schema.url import from_engine_url
-from tests.conftest import libpq
+from tests.conftest import from_engine_url, libpq
 from tests.runs import CONCURRENTLY, applied, scalar, wait_for
 from tests.support import write_version
 

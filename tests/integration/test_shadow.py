@@ -12,7 +12,8 @@ import pytest
 
 from neuron_schema.errors import PrivilegeMissing, ServerUnsupported
 from neuron_schema.proof.shadow import connected, open_shadow
-from neuron_schema.url import Address, from_engine_url
+from neuron_schema.url import Address
+from tests.conftest import from_engine_url
 from tests.runs import scalar, wait_for
 
 if TYPE_CHECKING:

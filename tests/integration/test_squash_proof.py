@@ -14,7 +14,7 @@ from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.schemafile.squash import compose, parts_of
 from neuron_schema.schemafile.squash_proof import prove
 from neuron_schema.schemafile.squash_source import load, source_of
-from neuron_schema.url import from_engine_url
+from tests.conftest import from_engine_url
 from tests.support import write_version
 
 if TYPE_CHECKING:

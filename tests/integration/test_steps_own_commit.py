@@ -93,11 +93,37 @@ def test_a_build_that_fails_leaves_no_invalid_index(
     assert caught.value.sqlstate == "23505"
     assert caught.value.statement is not None
     assert "CONCURRENTLY" in caught.value.statement
+    assert caught.value.remedy == (
+        "correct the version and run again; it is still pending: what an operation that commits on "
+        "its own leaves behind is cleared away at once or by the next run"
+    )
     assert scalar(observer, VALID) is None
     assert applied(observer) == []
     observer.execute("TRUNCATE ledger.entries")
     runner.up()
     assert scalar(observer, VALID) is True
+
+
+def test_a_rollback_that_fails_outside_of_a_transaction_stays_applied(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """It is not said to have been rolled back, nor to be pending."""
+    down = "[CreateIndex(index)]"
+    body = CONCURRENTLY["body"].replace("concurrently=True", "concurrently=True, unique=True")
+    write_version(
+        tmp_path,
+        "001_index",
+        **{**CONCURRENTLY, "body": body, "up": "[Sql('SELECT 1')]", "down": down},
+    )
+    runner = MigrationRunner(engine, tmp_path)
+    runner.up()
+    observer.execute("INSERT INTO ledger.entries VALUES ('x'), ('x')")
+    with pytest.raises(StatementFailed, match="could not create unique index") as caught:
+        runner.down()
+    remedy = str(caught.value.remedy)
+    assert remedy.startswith("mend the cause and run again; it stays applied: what an operation")
+    assert "a corrected `down` is accepted with neuron-schema repair 001 --expect" in remedy
+    assert applied(observer) == ["001"]
 
 
 def test_an_invalid_index_of_an_interrupted_run_is_built_again(

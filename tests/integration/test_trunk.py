@@ -11,7 +11,7 @@ from neuron_schema.history import HistoryTable
 from neuron_schema.proof.ground import Workshop
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.proof.trunk import trunk_of
-from neuron_schema.url import from_engine_url
+from tests.conftest import from_engine_url
 from tests.support import write_version
 
 if TYPE_CHECKING:

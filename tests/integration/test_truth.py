@@ -13,7 +13,7 @@ from benchmarks.truth import claims, ours, table
 from benchmarks.truth.statements import EXAMPLES, Example
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.review.hazards import HAZARDS
-from neuron_schema.url import from_engine_url
+from tests.conftest import from_engine_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

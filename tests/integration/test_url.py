@@ -13,12 +13,12 @@ from psycopg import sql
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from neuron_schema.url import Address, from_engine_url, parse
+from neuron_schema.url import Address, parse
+from tests.conftest import from_engine_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
 QUERY = "SELECT current_user, current_database()"
@@ -113,12 +113,6 @@ def test_environment_leads_a_child_to_the_server(
         check=True,
     )
     assert child.stdout.strip() == database.database
-
-
-def test_address_of_an_engine_leads_to_the_server(engine: Engine) -> None:
-    """An engine's own URL is understood."""
-    address = from_engine_url(engine.url)
-    assert answers(address)[0][1] == engine.url.database
 
 
 def test_target_is_what_libpq_connects_to(database: URL) -> None:

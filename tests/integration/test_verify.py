@@ -13,7 +13,7 @@ from neuron_schema.proof.cycle import Phase
 from neuron_schema.proof.ground import Workshop
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.proof.verify import chosen, verify
-from neuron_schema.url import from_engine_url
+from tests.conftest import from_engine_url
 from tests.reference_sql import VERSIONS, reference_down_as_specified, reference_up
 from tests.runs import CONCURRENTLY
 from tests.support import write_version

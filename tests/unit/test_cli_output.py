@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, cast
+
+import pytest
 
 from neuron_schema.cli.output import colourful, columns, is_terminal, one_line, safe
 from neuron_schema.cli.progress import Progress
@@ -13,13 +15,12 @@ from neuron_schema.model import (
     Statement,
     Step,
     StepEnded,
+    StepNoted,
     StepReport,
     StepStarted,
     StepWaiting,
+    Warned,
 )
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def step(version: str) -> Step:
@@ -70,6 +71,40 @@ def test_a_reason_to_wait_is_said_once(capsys: pytest.CaptureFixture[str]) -> No
         "001_x: waiting: pid 1, for 2 s",
         "001_x: waiting: pid 2, for 3 s",
     ]
+
+
+class Bars:
+    """Stands where the bars are, and tells whether they are shown."""
+
+    def __init__(self) -> None:
+        self.shown = True
+
+    def show(self) -> None:
+        """Show them."""
+        self.shown = True
+
+    def hide(self) -> None:
+        """Take them away."""
+        self.shown = False
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_warning_is_told_and_kept_whether_a_step_is_at_work_or_not(
+    capsys: pytest.CaptureFixture[str], *, quiet: bool
+) -> None:
+    """A note is for who looks on; after either the bar of a step goes on."""
+    progress = Progress(quiet=quiet)
+    bars = Bars()
+    progress._bars = cast("Any", bars)
+    for event in (Warned(text="odd", step=step("001")), StepNoted(step=step("001"), text="so")):
+        progress(event)
+        assert bars.shown
+    progress(Warned(text="odd too"))
+    assert not bars.shown
+    said = ["warning: odd", *([] if quiet else ["so"]), "warning: odd too"]
+    assert capsys.readouterr().err.splitlines() == said
+    plan = Plan(direction=Direction.UP, steps=(), warnings=("at first",))
+    assert progress.report(plan).warnings == ("at first", "odd", "odd too")
 
 
 def test_a_run_that_is_broken_off_reports_every_step(

@@ -6,7 +6,7 @@ import pytest
 
 from neuron_schema.model import Statement
 from neuron_schema.sqltext.actions import Kind, ObjectRef
-from neuron_schema.sqltext.objects import dropped, needs, net_objects, tables_touched
+from neuron_schema.sqltext.objects import dropped, needs, net_objects
 
 
 def statements(*texts: str) -> tuple[Statement, ...]:
@@ -23,7 +23,7 @@ def net(*texts: str) -> list[str]:
 
 def touched(*texts: str) -> list[str]:
     """Return what is locked, in words."""
-    return [str(ref) for ref in tables_touched(statements(*texts)).refs]
+    return [str(ref) for ref in needs(statements(*texts)).touched]
 
 
 @pytest.mark.parametrize(

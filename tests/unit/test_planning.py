@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -178,11 +179,14 @@ def test_up_takes_the_pending_versions_of_its_target(
         (None, 0, "--count 0 is below 1"),
         (None, -2, "--count -2 is below 1"),
         (1, None, "1 is no version"),
+        (None, "1", "count: '1' is no whole number"),
+        (None, 1.0, "count: 1.0 is no whole number"),
+        (None, True, "count: True is no whole number"),
     ],
 )
 @pytest.mark.parametrize("select", [select_up, select_down])
 def test_a_target_that_is_none_is_refused(
-    select: object, to: str | None, count: int | None, message: str
+    select: object, to: object, count: object, message: str
 ) -> None:
     """With exit status 2 and a remedy, before anything is looked at."""
     assert callable(select)
@@ -405,6 +409,22 @@ def test_a_repair_wants_the_recorded_checksum(expected: str) -> None:
 def test_a_repair_with_another_checksum_is_refused(expected: str) -> None:
     """The error tells which one is recorded."""
     with pytest.raises(HistoryConflict, match=OLD):
+        select_repair(infos("1"), [row("1", checksum=OLD)], "1", expected)
+
+
+@pytest.mark.parametrize("number", [1, None, 1.0])
+def test_a_version_that_is_no_text_is_refused(number: Any) -> None:
+    """Where one has to be named, and not only where it may be."""
+    with pytest.raises(TargetError, match=f"{number!r} is no version"):
+        select_baseline(infos("1"), (), number)
+    with pytest.raises(TargetError, match=f"{number!r} is no version"):
+        select_repair(infos("1"), rows("1"), number, OLD)
+
+
+@pytest.mark.parametrize("expected", [None, 123, b"f" * 64])
+def test_a_checksum_that_is_no_text_is_refused(expected: object) -> None:
+    """It proves nothing."""
+    with pytest.raises(TargetError, match="is no checksum"):
         select_repair(infos("1"), [row("1", checksum=OLD)], "1", expected)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
@@ -39,6 +41,7 @@ def loaded_after(program: str) -> set[str]:
         "import neuron_schema",
         "import neuron_schema; dir(neuron_schema)",
         "from neuron_schema import Plan, Status, UsageError",
+        "from neuron_schema import Listener, LogEntry, Look, Warned",
         "import neuron_schema.settings, neuron_schema.planning",
         "import neuron_schema.discovery.version_set",
     ],
@@ -65,6 +68,21 @@ def test_every_name_of_the_api_is_there(name: str) -> None:
         assert getattr(sys.modules[found.__module__], name) is found
         assert found.__module__.startswith("neuron_schema.")
     assert name in dir(neuron_schema)
+
+
+def test_what_listeners_are_told_and_methods_return_is_of_the_api() -> None:
+    """Whoever writes a listener or an annotation imports nothing else."""
+    told = {event.__name__ for event in get_args(neuron_schema.Event)}
+    assert {"StepEnded", "Warned", "ServerNotice"} <= told
+    methods = inspect.getmembers(neuron_schema.MigrationRunner, inspect.isfunction)
+    returned = {
+        word
+        for name, method in methods
+        if not name.startswith("_")
+        for word in re.findall(r"[A-Z]\w+", inspect.signature(method).return_annotation)
+    }
+    assert {"Look", "LogEntry", "Report"} <= returned
+    assert told | returned <= set(neuron_schema.__all__)
 
 
 def test_the_api_is_sorted_and_without_repetition() -> None:

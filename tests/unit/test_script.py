@@ -149,6 +149,14 @@ def test_sessions_are_set_as_the_runner_sets_them() -> None:
     ]
 
 
+def test_a_short_time_is_not_rounded_to_none_at_all() -> None:
+    """0 stands for no limit."""
+    settings = SessionSettings(search_path="a", lock_timeout=0.0004, statement_timeout=0)
+    lines = script(step("SELECT 1"), settings=settings).splitlines()
+    assert "SET LOCAL lock_timeout = '1ms';" in lines
+    assert "SET LOCAL statement_timeout = 0;" in lines
+
+
 def test_an_operation_is_ended_in_the_script_as_by_the_runner() -> None:
     """By the server, and never by a lock timeout."""
     settings = SessionSettings(search_path="a", operation_timeout=3600)

@@ -14,11 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.engine import URL
 
 from neuron_schema.errors import AddressError
-from neuron_schema.url import Address, Target, from_engine_url, parse
+from neuron_schema.url import Address, Target, parse
 
 UHDB = {"user": "u", "password": "p", "host": "h", "dbname": "db"}
 SECRET = "zQ7xSecretW9"
@@ -260,8 +258,6 @@ def test_the_sqlalchemy_url_is_read_back(address: Address) -> None:
     text = url.render_as_string(hide_password=False)
     assert url.drivername == "postgresql+psycopg"
     assert parse(text) == address
-    assert from_engine_url(url) == address
-    assert from_engine_url(make_url(text)) == address
 
 
 @given(addresses())
@@ -286,26 +282,6 @@ def test_several_hosts_become_query_parameters() -> None:
     assert one_port.query == {"host": ("h1:5433", "h2:5433")}
     ports = parse("port=1,2").sqlalchemy_url()
     assert (ports.host, ports.port, ports.query) == (None, None, {"port": "1,2"})
-
-
-def test_an_engine_url_of_another_kind_is_refused() -> None:
-    """Only PostgreSQL's engines have an address."""
-    with pytest.raises(AddressError, match="one of sqlite"):
-        from_engine_url(create_engine("sqlite://").url)
-
-
-def test_an_engine_url_is_decoded() -> None:
-    """An encoded socket directory and repeated parameters of an engine's URL are understood."""
-    url = make_url("postgresql+psycopg://u:p%40@%2Frun%2Fpg/db?sslmode=prefer")
-    assert from_engine_url(url).params == {
-        "user": "u",
-        "password": "p@",
-        "host": "/run/pg",
-        "dbname": "db",
-        "sslmode": "prefer",
-    }
-    several = URL.create("postgresql", query={"host": ("h1:1", "h2:2")})
-    assert from_engine_url(several).params == {"host": "h1,h2", "port": "1,2"}
 
 
 # --- what it shows ------------------------------------------------------------------------------
