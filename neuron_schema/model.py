@@ -63,6 +63,10 @@ class Outcome(enum.StrEnum):
     NOT_RUN = "not run"
 
 
+BACKFILL_ROWS = "BACKFILL ROWS"
+"""The kind of an operation whose values a function of the version's file computes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFunction:
     """What computes a backfill's values outside of the database.

@@ -214,7 +214,12 @@ def _step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSch
             text, where=step.path, remedy="use a database with the encoding UTF8"
         )
     return StatementFailed(
-        text, where=step.path, sqlstate=error.sqlstate, statement=sql, remedy=_remedy(error, step)
+        text,
+        where=step.path,
+        sqlstate=error.sqlstate,
+        statement=sql,
+        remedy=_remedy(error, step),
+        hint=error.diag.message_hint,
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.expression import ColumnClause
 
 from neuron_schema.errors import VersionError
-from neuron_schema.model import BackfillSpec, OwnCommit, RowFunction
+from neuron_schema.model import BACKFILL_ROWS, BackfillSpec, OwnCommit, RowFunction
 from neuron_schema.ops.base import Operation
 from neuron_schema.ops.fragments import (
     as_table,
@@ -209,7 +209,7 @@ class BackfillRows(Operation):
             pause_s=self.pause_s,
             rows=rows,
         )
-        return OwnCommit(kind="BACKFILL ROWS", backfill=spec)
+        return OwnCommit(kind=BACKFILL_ROWS, backfill=spec)
 
 
 @compiles(BackfillRows, "postgresql")
