@@ -247,6 +247,8 @@ def _remedy(error: psycopg.Error, step: Step) -> str:
     advice = f"{first} and run again; it was rolled back and is still pending"
     if step.backfill is not None:
         advice = "run again when the cause is mended; the batches before it are done and stay so"
+        if isinstance(error, pg.UndefinedColumn):
+            advice += '; a str in Backfill is SQL, a text to be stored is literal("...")'
     return f"{hint} ({advice})" if hint else advice
 
 
