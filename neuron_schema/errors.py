@@ -135,6 +135,7 @@ class StatementFailed(NeuronSchemaError):
 
     Attributes:
         statement: The SQL that failed.
+        hint: What PostgreSQL itself advises, where it does.
     """
 
     code = "NS101"
@@ -147,10 +148,12 @@ class StatementFailed(NeuronSchemaError):
         where: str | None = None,
         sqlstate: str | None = None,
         statement: str | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message, remedy=remedy, where=where)
         self.sqlstate = sqlstate
         self.statement = statement
+        self.hint = hint
 
 
 class CommitFailed(NeuronSchemaError):

@@ -28,12 +28,14 @@ class Status(enum.StrEnum):
     """How a version stands in a database.
 
     ``ahead``: applied, and newer than every file. ``missing``: applied, without a file,
-    though some file is newer.
+    though some file is newer. ``taken``: another version, of another name and text, was applied
+    under its number.
     """
 
     APPLIED = "applied"
     PENDING = "pending"
     MODIFIED = "modified"
+    TAKEN = "taken"
     MISSING = "missing"
     AHEAD = "ahead"
 
@@ -61,6 +63,10 @@ class Outcome(enum.StrEnum):
     ALREADY = "done by another run"
     FAILED = "failed"
     NOT_RUN = "not run"
+
+
+BACKFILL_ROWS = "BACKFILL ROWS"
+"""The kind of an operation whose values a function of the version's file computes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

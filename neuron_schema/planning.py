@@ -78,7 +78,7 @@ def _status_of(info: VersionInfo, row: AppliedRow | None, *, torn: bool) -> Migr
     if row is None:
         status = Status.PENDING
     elif _changed(info, row, torn=torn):
-        status = Status.MODIFIED
+        status = Status.MODIFIED if torn or not _is_another(info, row) else Status.TAKEN
     else:
         status = Status.APPLIED
     return MigrationStatus(
@@ -125,6 +125,7 @@ def _conflicts(
     newest = max((row.number for row in known.rows), default=0)
     whole = [line for line in all_statuses if int(line.version) not in known.torn]
     modified = [line for line in whole if line.status is Status.MODIFIED]
+    taken = [line for line in whole if line.status is Status.TAKEN]
     missing = [line for line in whole if line.status is Status.MISSING]
     late = [
         line
@@ -146,6 +147,9 @@ def _conflicts(
     if modified or missing:
         fixes.append("restore the files from version control, and put changes into a new version")
     fixes.extend(f"or accept the present text: {_repair(line)}" for line in modified)
+    if taken:
+        lines.extend(_taken(line.version, line.name, line.renamed_from) for line in taken)
+        fixes.append(_taken_remedy(int(taken[0].version), known.rows))
     if late and not allow_out_of_order:
         lines.extend(
             f"{_label(line)} is out of order: it is pending, but {newest} is applied already"
@@ -158,6 +162,33 @@ def _conflicts(
     if not lines:
         return None
     return HistoryConflict("; ".join(lines), remedy="; ".join(fixes))
+
+
+def _taken(version: str, name: str, other: str | None) -> str:
+    return (
+        f"{version}_{name} is not applied: its number is taken by another version that is, "
+        f"{version}_{other}"
+    )
+
+
+def _taken_remedy(number: int, rows: Sequence[AppliedRow]) -> str:
+    """Return the way out of the lowest number that another version has taken."""
+    return (
+        f"neuron-schema down {before(number, rows)} --from-history rolls that one back by what the "
+        "log recorded of it, and neuron-schema up goes on; if it is the same version, renamed and "
+        "changed, give the file its name or its text back"
+    )
+
+
+def before(number: int, rows: Sequence[AppliedRow]) -> str:
+    """Return the target of ``down`` that rolls a version back, and those that came after it.
+
+    Args:
+        number: The version's.
+        rows: The history.
+    """
+    older = [row for row in rows if row.number < number]
+    return max(older, key=lambda row: row.number).version if older else "0"
 
 
 def _repair(line: MigrationStatus) -> str:
@@ -281,6 +312,11 @@ def _changed(info: VersionInfo | None, row: AppliedRow, *, torn: bool) -> bool:
     return info is None or torn or (row.checksum is not None and row.checksum != info.checksum)
 
 
+def _is_another(info: VersionInfo, row: AppliedRow) -> bool:
+    """Whether what was applied under a file's number is another version: by name and by text."""
+    return row.name != info.name and row.checksum not in (None, info.checksum)
+
+
 def _recorded(migration: Migration | None, row: AppliedRow) -> bool:
     """Whether the log tells of the very text that was applied."""
     return migration is not None and (row.checksum is None or row.checksum == migration.checksum)
@@ -291,6 +327,8 @@ def _changed_files(
 ) -> HistoryConflict:
     gone = [row for row in rows if row.number not in files]
     modified = [row for row in rows if row.number in files and row.number not in known.torn]
+    taken = [row for row in modified if _is_another(files[row.number], row)]
+    modified = [row for row in modified if row not in taken]
     numbers = {row.number for row in rows}
     sentences = [f"no file to roll back {_labels(gone)}"] if gone else []
     if modified:
@@ -298,6 +336,10 @@ def _changed_files(
             f"{_labels(modified)} was modified after it was applied: its present `down` "
             "need not undo what was done"
         )
+    sentences.extend(
+        f"no file to roll back {_labels([row])}: {files[row.number].label} has its number"
+        for row in sorted(taken, key=lambda row: row.number)
+    )
     sentences.extend(part.sentence for part in known.partly if part.numbers & numbers)
     return HistoryConflict(
         "; ".join(sentences),
@@ -354,7 +396,7 @@ def select_repair(
 
     Raises:
         TargetError: no such version, or it is not applied; ``expected`` is no text.
-        HistoryConflict: another checksum is recorded.
+        HistoryConflict: another checksum is recorded, or another version.
     """
     info = find_version(infos, version)
     if not isinstance(expected, str):
@@ -370,6 +412,11 @@ def select_repair(
     row = next((row for row in known.rows if row.number == info.number), None)
     if row is None:
         raise TargetError(f"{info.label} is not applied", remedy="neuron-schema up applies it")
+    if _is_another(info, row):
+        raise HistoryConflict(
+            _taken(info.version, info.name, row.name),
+            remedy=_taken_remedy(info.number, known.rows),
+        )
     if row.checksum == info.checksum and row.name == info.name:
         return Selection(direction=Direction.UP, infos=(), purpose=Purpose.REPAIR)
     recorded = row.checksum or ""

@@ -260,12 +260,12 @@ class MigrationRunner:
         """Accept a version's present text as the one that was applied.
 
         Args:
-            version: An applied version whose file was modified or renamed.
+            version: An applied version whose file was modified or renamed, not both.
             expected: The recorded checksum, or its first 12 digits or more.
 
         Raises:
             TargetError: no such version, or it is not applied.
-            HistoryConflict: another checksum is recorded.
+            HistoryConflict: another checksum is recorded, or another version.
             NeuronSchemaError: what ``up`` raises while it runs.
         """
         look = self._means.look()

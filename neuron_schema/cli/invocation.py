@@ -13,7 +13,7 @@ from neuron_schema.errors import HistoryConflict, NeuronSchemaError, SettingsErr
 from neuron_schema.settings import Settings, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from neuron_schema.discovery.version_set import VersionSet
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         LogEntry,
         Migration,
         Plan,
+        Statement,
         Step,
         VersionInfo,
     )
@@ -60,6 +61,7 @@ class Invocation:
         self._versions: VersionSet | None = None
         self._target: dict[str, Any] | None = None
         self._payload: dict[str, Any] = {}
+        self._stand_ins: Mapping[str, str] = {}
 
     @property
     def settings(self) -> Settings:
@@ -124,7 +126,22 @@ class Invocation:
             if notices:
                 for sentence in server.notices:
                     note(f"note: {sentence}")
+                self._stand_ins = server.stand_ins
             yield address
+
+    def note_stand_ins(self, statements: Iterable[Statement]) -> None:
+        """Say which extensions that are about to be created are stand-ins on this server.
+
+        Args:
+            statements: What is about to run.
+        """
+        if not self._stand_ins:
+            return
+        from neuron_schema.sqltext.objects import needs
+
+        for name, _ in needs(statements).extensions:
+            if name in self._stand_ins:
+                note(f"note: {self._stand_ins[name]}")
 
     def look(self, address: Address, *, patience_s: float | None = None) -> Look:
         """Look at the database, without writing.

@@ -49,7 +49,8 @@ def show_modified(call: Invocation, address: Address, look: Look) -> None:
     if not call.as_json:
         for text in texts.values():
             for line in text:
-                note_text(paint(one_line(line), _COLOURS.get(line[:1], ""), sys.stderr))
+                shown = one_line(line.expandtabs())
+                note_text(paint(shown, _COLOURS.get(line[:1], ""), sys.stderr))
 
 
 def _difference(then: Migration, now: Migration) -> Iterator[str]:

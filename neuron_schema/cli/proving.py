@@ -243,12 +243,12 @@ def _applied(call: Invocation, address: Address, look: Look) -> list[Migration]:
     Raises:
         HistoryConflict: nobody knows what one of them was.
     """
-    from neuron_schema.proof.drift import applied_versions, check_recorded
+    from neuron_schema.proof.drift import applied_versions, buildable, check_recorded
 
     infos, others = applied_versions(call.versions.infos(), look.applied)
     recorded = call.recorded(address, look, others)
     check_recorded(others, recorded, look.applied)
-    found = [*call.migrations(infos), *recorded]
+    found = [*call.migrations(infos), *buildable(recorded)]
     return sorted(found, key=lambda migration: migration.number)
 
 

@@ -58,6 +58,7 @@ def status(
         "status", as_json=as_json, database_url=database_url, versions=versions, environment=env
     ) as call:
         from neuron_schema import planning
+        from neuron_schema.model import Status
         from neuron_schema.squashed import account
 
         with call.database() as address:
@@ -66,7 +67,12 @@ def status(
         infos = call.versions.infos()
         lines = planning.statuses(infos, look.applied)
         for line in lines:
-            if line.renamed_from is not None:
+            if line.status is Status.TAKEN:
+                warn(
+                    f"{line.version}_{line.name}: another version was applied under this number, "
+                    f"{line.renamed_from}"
+                )
+            elif line.renamed_from is not None:
                 warn(f"{line.version}_{line.name} was applied under the name {line.renamed_from}")
             if line.covers:
                 parts = ", ".join((*line.covers, line.version))

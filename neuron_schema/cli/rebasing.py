@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neuron_schema.discovery.version_set import VersionFile
+    from neuron_schema.history import Look
 
 
 def rebase(
@@ -50,7 +51,7 @@ def rebase(
         _refuse_shared(squashed, others)
         chosen = renumber.renames(local, others, renumber.numbers_of(directory, base))
         if chosen and not offline:
-            _refuse_applied(call, [each.file for each in chosen])
+            _refuse_applied(call, [each.file for each in chosen], (*local, *others), branch)
         call.put(
             branch=base,
             renamed=[{"before": one.file.path.name, "after": one.path.name} for one in chosen],
@@ -88,8 +89,19 @@ def _refuse_shared(squashed: Sequence[VersionFile], others: Sequence[VersionFile
             )
 
 
-def _refuse_applied(call: Invocation, files: Sequence[VersionFile]) -> None:
+def _refuse_applied(
+    call: Invocation,
+    files: Sequence[VersionFile],
+    there: Sequence[VersionFile],
+    branch: str | None,
+) -> None:
     """Refuse to renumber what the database has under its present number.
+
+    Args:
+        call: The command.
+        files: Those that would get another number.
+        there: All version files.
+        branch: As it was given.
 
     Raises:
         HistoryConflict: with the versions.
@@ -101,18 +113,40 @@ def _refuse_applied(call: Invocation, files: Sequence[VersionFile]) -> None:
     from neuron_schema.errors import HistoryConflict
 
     with call.database() as address:
-        rows = {row.number: row for row in call.look(address).applied}
+        look = call.look(address)
+    rows = {row.number: row for row in look.applied}
     concerned = [file for file in files if file.number in rows]
-    applied = []
+    applied = {}
     with loading():
         for file in concerned:
             migration = version_module.load(
                 read(file.path), str(file.path), version=file.version, name=file.name
             )
-            if rows[file.number].checksum in (None, migration.checksum):
-                applied.append(migration.label)
+            row = rows[file.number]
+            if row.checksum in (None, migration.checksum) or row.name == file.name:
+                applied[file.number] = migration.label
     if applied:
         raise HistoryConflict(
-            f"{', '.join(applied)} is applied in this database under its present number",
-            remedy="roll it back first: neuron-schema down; --offline renumbers all the same",
+            f"{', '.join(applied.values())} is applied in this database under its present number",
+            remedy=_way_out(look, min(applied), there, branch),
         )
+
+
+def _way_out(look: Look, number: int, there: Sequence[VersionFile], branch: str | None) -> str:
+    """Return what lets versions be renumbered that are applied, from the lowest number on."""
+    from neuron_schema.planning import before
+
+    rebase = "neuron-schema rebase" + (f" {branch}" if branch else "")
+    down = f"neuron-schema down {before(number, look.applied)}"
+    if len({file.number for file in there}) == len(there):
+        return f"{down}, then {rebase}, then neuron-schema up"
+    if look.log_exists:
+        # As long as two files have one number no version is loaded.
+        return (
+            f"{rebase} --offline, then {down} --from-history, which runs what the log recorded, "
+            "then neuron-schema up"
+        )
+    return (
+        f"{down} on the branch as it was before the merge (git merge --abort, or git checkout), "
+        f"then merge, {rebase}, and neuron-schema up"
+    )

@@ -87,6 +87,7 @@ def up(
             print_plan(call, address, look, Direction.UP, **wanted)
             return
         plan = call.plan(address, look, Direction.UP, **wanted)
+        call.note_stand_ins(statement for step in plan.steps for statement in step.runs)
         run_plan(
             call,
             address,

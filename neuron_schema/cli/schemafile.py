@@ -215,6 +215,7 @@ def start_from_snapshot(call: Invocation, address: Address, look: Look, to: str 
         if found.file.server != look.facts.version_num // 10000:
             note(f"note: schema.sql is as PostgreSQL {found.file.server} told it")
         migrations = call.versions.migrations(found.infos)
+        call.note_stand_ins(each for one in migrations for each in one.up_statements)
         began = time.monotonic()
         author = log.author(look.facts.application) if call.settings.log else None
         try:

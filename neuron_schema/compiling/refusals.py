@@ -61,6 +61,10 @@ _KINDS: tuple[tuple[type[Any] | tuple[type[Any], ...], str, str], ...] = (
 )
 
 
+_RUN = frozenset({"create", "drop", "create_all", "drop_all"})
+"""What SQLAlchemy's own things have to make and drop themselves with."""
+
+
 def refuse_element(element: object) -> CompileError:
     """Return the error for an element that is no statement, with what to write instead."""
     if isinstance(element, type):
@@ -75,11 +79,22 @@ def refuse_element(element: object) -> CompileError:
         )
     if callable(element):
         name = getattr(element, "__name__", kind)
+        owner = getattr(element, "__self__", None)
+        if name in _RUN and isinstance(owner, MetaData | Table | Index | Sequence | TypeEngine):
+            return CompileError(f"{name} wants a connection, and is no construct", _instead(owner))
         return CompileError(f"{name} is a function, not a construct", f"call it: {name}()")
     return CompileError(
         f"{kind} is no construct: {element!r:.80}",
         "use SQLAlchemy DDL, an operation of neuron_schema.ops, insert/update/delete, or Sql(...)",
     )
+
+
+def _instead(owner: object) -> str:
+    """Return what to write in place of something that makes a thing of SQLAlchemy's itself."""
+    if isinstance(owner, MetaData):
+        return "list a CreateTable(table) for each table of sorted_tables, or a DropTable(table)"
+    remedy = next(remedy for kinds, _, remedy in _KINDS if isinstance(owner, kinds))
+    return remedy.format(kind=type(owner).__name__)
 
 
 def _class(element: type[Any]) -> CompileError:

@@ -322,6 +322,11 @@ def _remedy(error: BaseException) -> str:
     # An element without a comma after it is called with, or indexed by, the one that follows.
     if isinstance(error, TypeError) and ("call" in text or "subscript" in text):
         return "is a comma missing at the end of that line, or of the one above?"
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"install the package that has {error.name}, or name its directory in PYTHONPATH, as "
+            "in `PYTHONPATH=. neuron-schema check`; a service that runs versions has to find it too"
+        )
     return "correct the module; `neuron-schema check` loads it without a database"
 
 

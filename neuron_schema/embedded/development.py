@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.embedded.binaries import DEFAULT_MAJOR, find_binaries
+from neuron_schema.embedded.extensions import FIRST_MAJOR, STAND_IN, STAND_IN_NOTICE
 from neuron_schema.embedded.files import (
     exclusively,
     failures_reported,
@@ -82,6 +83,14 @@ class DevelopmentServer:
     def notices(self) -> tuple[str, ...]:
         """What a user should know of this server, one sentence each."""
         return self._place.notices
+
+    @property
+    def stand_ins(self) -> dict[str, str]:
+        """The extensions that are not PostgreSQL's own here, each with what is to be known of it.
+
+        It is for those who create one.
+        """
+        return {STAND_IN: STAND_IN_NOTICE} if self._major >= FIRST_MAJOR else {}
 
     def psql(self) -> Path:
         """Return the path of the psql that belongs to the server."""

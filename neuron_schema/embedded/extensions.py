@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 FIRST_MAJOR: Final = 18
 """``extension_control_path`` came with PostgreSQL 18."""
 
+STAND_IN: Final = "uuid-ossp"
 STAND_IN_NOTICE: Final = (
     "uuid-ossp on the embedded server is neuron-schema's stand-in for development: "
     "v3, v4, v5, nil and the namespaces, without v1 and v1mc."

@@ -17,7 +17,6 @@ from neuron_schema.embedded.binaries import (
     reachable_binaries,
 )
 from neuron_schema.embedded.cluster import Cluster
-from neuron_schema.embedded.extensions import FIRST_MAJOR, STAND_IN_NOTICE
 from neuron_schema.embedded.files import make_directory, write_file
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def place_of(root: Path, major: int) -> Place:
     root = root.resolve(strict=True)
     found = find_binaries(major)
     account = server_account(root)
-    notices: tuple[str, ...] = (STAND_IN_NOTICE,) if major >= FIRST_MAJOR else ()
+    notices: tuple[str, ...] = ()
     home, elsewhere = root / FOLDER, _elsewhere(root)
     # Once chosen, a place stays, or the data would seem lost after somebody's chmod.
     if not account.can_reach(root) or (elsewhere.is_dir() and not home.is_dir()):

@@ -218,7 +218,12 @@ def _step_error(failed: AttemptFailed, step: Step, sql: str | None) -> NeuronSch
             text, where=step.path, remedy="use a database with the encoding UTF8"
         )
     return StatementFailed(
-        text, where=step.path, sqlstate=error.sqlstate, statement=sql, remedy=_remedy(error, step)
+        text,
+        where=step.path,
+        sqlstate=error.sqlstate,
+        statement=sql,
+        remedy=_remedy(error, step),
+        hint=error.diag.message_hint,
     )
 
 
@@ -243,6 +248,8 @@ def _remedy(error: psycopg.Error, step: Step) -> str:
     hint = error.diag.message_hint
     no_room = isinstance(error, pg.DiskFull | pg.IoError | pg.ConfigurationLimitExceeded)
     advice = _advice(step, no_room=no_room)
+    if step.backfill is not None and isinstance(error, pg.UndefinedColumn):
+        advice += '; a str in Backfill is SQL, a text to be stored is literal("...")'
     return f"{hint} ({advice})" if hint else advice
 
 

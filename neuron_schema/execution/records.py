@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from neuron_schema.log import restored_operation
-from neuron_schema.model import LogEntry, Migration, Outcome, Statement
+from neuron_schema.log import TRANSACTION, restored_operation
+from neuron_schema.model import LogEntry, Migration, Outcome, OwnCommit, Statement
 from neuron_schema.quoting import literal
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def recorded(fetch: Fetch, table: HistoryTable, versions: Iterable[str]) -> tupl
         return ()
     outcomes = ", ".join(literal(outcome.value) for outcome in _STANDS)
     rows = fetch(
-        "SELECT DISTINCT ON (version) version, name, checksum, up, down, irreversible, "
+        "SELECT DISTINCT ON (version) version, name, checksum, kind, up, down, irreversible, "
         f"down_operation, id FROM {table.qualified_log} "
         f"WHERE outcome IN ({outcomes}) AND version IN ({wanted}) ORDER BY version, id DESC"
     )
@@ -106,7 +106,7 @@ def recorded(fetch: Fetch, table: HistoryTable, versions: Iterable[str]) -> tupl
 
 
 def _migration(row: Any, table: HistoryTable) -> Migration:
-    version, name, checksum, up, down, irreversible, operation, number = row
+    version, name, checksum, kind, up, down, irreversible, operation, number = row
     # psycopg reads json itself, unless a service has told it not to.
     record = json.loads(operation) if isinstance(operation, str) else operation or {}
     alone = "kind" in record
@@ -119,8 +119,16 @@ def _migration(row: Any, table: HistoryTable) -> Migration:
         description="",
         checksum=checksum or "",
         path=f"row {number} of {table.log_name}",
-        up_statements=tuple(Statement(sql=sql) for sql in up or ()),
+        up_statements=tuple(Statement(sql=sql, own_commit=_alone(kind)) for sql in up or ()),
         down_statements=tuple(Statement(sql=sql, own_commit=own) for sql in down or ()),
         irreversible=irreversible,
         settings=tuple(record.get("settings", {}).items()),
     )
+
+
+def _alone(kind: str) -> OwnCommit | None:
+    """Return how a recorded ``up`` is run anew, which is done on an empty database alone.
+
+    Nothing is left behind there that would have to be looked for, and no rows want batches.
+    """
+    return None if kind == TRANSACTION else OwnCommit(kind=kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,7 +16,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.expression import ColumnClause
 
 from neuron_schema.errors import VersionError
-from neuron_schema.model import BackfillSpec, OwnCommit, RowFunction
+from neuron_schema.model import BACKFILL_ROWS, BackfillSpec, OwnCommit, RowFunction
 from neuron_schema.ops.base import Operation
 from neuron_schema.ops.fragments import (
     as_table,
@@ -41,6 +42,8 @@ ColumnRef: TypeAlias = "ColumnClause[Any] | str"
 RowsFunction: TypeAlias = "Callable[[list[dict[str, Any]]], Sequence[Mapping[str, Any] | None]]"
 
 LARGEST_BATCH = 100_000
+_BARE_WORD = re.compile(r"\s*[^\W\d][\w$]*\s*")
+_CONSTANTS = frozenset({"true", "false", "null", "current_timestamp", "current_date"})
 
 
 class Backfill(Operation):
@@ -63,8 +66,9 @@ class Backfill(Operation):
 
     Args:
         table: The table.
-        set_: Columns and what they are set to: an SQLAlchemy expression, a value, or SQL text (so
-            that a string to be stored is ``literal("x")``).
+        set_: Columns and what they are set to: an SQLAlchemy expression, a value, or SQL text. A
+            string to be stored is ``literal("x")``; one bare word, which might be either, is
+            refused.
         where: Which rows; an expression or SQL text. All rows by default.
         batch_size: Rows of the first batch, 1 to 100,000; later ones are made larger or smaller so
             that each takes about 200 ms.
@@ -74,7 +78,7 @@ class Backfill(Operation):
 
     Raises:
         VersionError: The key is not known; a column is none of the table's, or belongs to the
-            key; nothing is set; a number is out of its range.
+            key; nothing is set, or a bare word; a number is out of its range.
     """
 
     def __init__(
@@ -95,6 +99,8 @@ class Backfill(Operation):
                 remedy='write set_={"column": expression}',
             )
         self.set_ = {_column(self.table, column): value for column, value in set_.items()}
+        for name, value in self.set_.items():
+            _refuse_bare_word(name, value)
         _refuse_key(self.table, self.key, self.set_)
         self.where = where
         self.batch_size = _checked_size(batch_size)
@@ -209,7 +215,7 @@ class BackfillRows(Operation):
             pause_s=self.pause_s,
             rows=rows,
         )
-        return OwnCommit(kind="BACKFILL ROWS", backfill=spec)
+        return OwnCommit(kind=BACKFILL_ROWS, backfill=spec)
 
 
 @compiles(BackfillRows, "postgresql")
@@ -282,6 +288,22 @@ def _refuse_key(table: TableClause, key: tuple[str, ...], changed: Iterable[str]
         raise VersionError(
             f"{', '.join(both)} of {table.name!r} cannot be set: it is walked along",
             remedy="name another unique index's columns with key=, or use an UPDATE",
+        )
+
+
+def is_bare_word(text: str) -> bool:
+    """Whether SQL text is one word that may name a column, and may be meant as a text."""
+    return _BARE_WORD.fullmatch(text) is not None and text.strip().lower() not in _CONSTANTS
+
+
+def _refuse_bare_word(column: str, value: object) -> None:
+    """Refuse what Core's ``values()`` takes for a text, and ``Backfill`` would for a column."""
+    if isinstance(value, str) and is_bare_word(value):
+        word = value.strip()
+        raise VersionError(
+            f"{column!r} is set to {value!r}, which may be a text or a column",
+            remedy=f"write literal({word!r}) for the text, text({word!r}) for the column or another"
+            " word of SQL, both of sqlalchemy",
         )
 
 

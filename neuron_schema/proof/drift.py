@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog import Change, Extension, Kind, diff
 from neuron_schema.errors import HistoryConflict, NeuronSchemaError, SettingsError
+from neuron_schema.model import BACKFILL_ROWS
 from neuron_schema.proof.rendering import only_rendered
 from neuron_schema.squashed import account
 
@@ -141,6 +142,21 @@ def check_recorded(
             "holds no record of what was run",
             remedy="restore the files from version control, or neuron-schema repair the checksum",
         )
+
+
+def buildable(recorded: Iterable[Migration]) -> list[Migration]:
+    """Return recorded versions without those that a function of a lost file is a part of.
+
+    They write rows alone, which are no part of a schema.
+    """
+    return [
+        one
+        for one in recorded
+        if not any(
+            each.own_commit is not None and each.own_commit.kind == BACKFILL_ROWS
+            for each in one.up_statements
+        )
+    ]
 
 
 def build(workshop: Workshop, migrations: Sequence[Migration]) -> Snapshot:

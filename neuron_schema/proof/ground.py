@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from neuron_schema import planning
 from neuron_schema.catalog import snapshot
-from neuron_schema.errors import ExtensionMissing, NeuronSchemaError, PrivilegeMissing
+from neuron_schema.errors import (
+    ExtensionMissing,
+    NeuronSchemaError,
+    PrivilegeMissing,
+    StatementFailed,
+)
 from neuron_schema.execution.connections import look_through
 from neuron_schema.model import Direction
 from neuron_schema.proof.shadow import FLAG, connected
@@ -148,7 +153,7 @@ class Ground:
             except NeuronSchemaError as error:
                 role = unknown_role(error.sqlstate, error.message) if self.embedded else None
                 if role is None or role in made:
-                    raise _with_flag(error) from error.__cause__
+                    raise _on_shadow(error) from error.__cause__
                 made.add(role)
                 self._workshop.shadow.create_role(role)
             else:
@@ -181,8 +186,14 @@ def unknown_role(sqlstate: str | None, message: str) -> str | None:
     return found[1] if found else None
 
 
-def _with_flag(error: NeuronSchemaError) -> NeuronSchemaError:
-    """Return an error that says what to do about what a shadow lacks."""
+def _on_shadow(error: NeuronSchemaError) -> NeuronSchemaError:
+    """Return an error that says what to do about a failure on a shadow, or about what one lacks."""
+    if isinstance(error, StatementFailed):
+        advice = (
+            "this was on the throw-away server, and no other database was touched; there a version "
+            "finds only what the versions before it make, and rows that they write"
+        )
+        error.remedy = f"{error.hint} ({advice})" if error.hint else advice
     if isinstance(error, PrivilegeMissing):
         error.remedy = f"give a role with {FLAG} that may do that on a throw-away server"
     if not isinstance(error, ExtensionMissing):

@@ -39,6 +39,27 @@ def test_init_embedded_and_up_need_no_server(project: Command) -> None:
     assert refused["error"]["remedy"] == "neuron-schema db start"
 
 
+def test_the_stand_in_is_told_of_where_a_version_creates_it(project: Command) -> None:
+    """Before it runs, also from a snapshot, and in no other project or run."""
+    versions = project.directory / "versions"
+    project.quick("init", "--embedded")
+    write_version(
+        versions, "001_first", up=["CREATE EXTENSION vector"], down=["DROP EXTENSION vector"]
+    )
+    assert "stand-in" not in project.quick("up").err
+    write_version(
+        versions,
+        "002_uuids",
+        up=['CREATE EXTENSION "uuid-ossp"'],
+        down=['DROP EXTENSION "uuid-ossp"'],
+    )
+    assert "note: uuid-ossp on the embedded server is neuron-schema's" in project.quick("up").err
+    assert "stand-in" not in project.quick("up").err
+    project.quick("snapshot")
+    project.quick("reset", "--yes")
+    assert project.quick("up", "--from-snapshot").err.count("stand-in") == 1
+
+
 def test_db_start_keeps_it_running_until_db_stop(project: Command) -> None:
     """Psql takes its own options, with and without --; its exit status is ours."""
     started = project("db", "start", "--json").json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -23,6 +24,8 @@ from tests.gate import Gate, gated_table
 from tests.support import write_version
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy.engine import URL
 
     from tests.acceptance.command import Command
@@ -34,6 +37,21 @@ def settings(cli: Command, *lines: str) -> None:
     """Write the project's settings."""
     text = "\n".join(["[tool.neuron_schema]", *lines, ""])
     (cli.directory / "pyproject.toml").write_text(text, encoding="utf-8")
+
+
+def test_what_a_version_imports_is_found_as_python_finds_it(
+    offline: Command, tmp_path: Path
+) -> None:
+    """Not beside the settings: a service would not find it there either; the error says how."""
+    (tmp_path / "helper_beside.py").write_text('COLUMN = "id int"\n')
+    up = '[Sql(f"CREATE TABLE a ({COLUMN})")]'
+    imports = "from helper_beside import COLUMN"
+    write_version(tmp_path / "versions", "001_a", imports=imports, up=up)
+    refused = offline("check", code=2).err
+    assert "No module named 'helper_beside'" in refused
+    assert "fix: install the package that has helper_beside, or name its directory" in refused
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    assert offline("check", env={"PYTHONPATH": path}).out == "1 version valid\n"
 
 
 def test_without_an_address_every_place_to_put_one_is_named(offline: Command) -> None:

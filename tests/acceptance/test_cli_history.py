@@ -64,6 +64,16 @@ def test_a_modified_version_shows_what_was_altered(cli: Command, versions: Path)
     assert "+CREATE TABLE b (id bigint);" in diff["diff"]
 
 
+def test_tabs_in_a_modified_version_are_shown_as_blanks(cli: Command, versions: Path) -> None:
+    """SQLAlchemy indents the columns of a table with them."""
+    write_version(versions, "002_b", up=["CREATE TABLE b (\n\tid int\n)"])
+    cli.quick("up")
+    write_version(versions, "002_b", up=["CREATE TABLE b (\n\tid bigint\n)"])
+    shown = cli.quick("status").err
+    assert re.search(r"^- +id int$", shown, re.MULTILINE)
+    assert "x09" not in shown
+
+
 def test_who_may_not_read_the_log_is_still_told_of_the_conflict(
     cli: Command, versions: Path, connection: psycopg.Connection
 ) -> None:

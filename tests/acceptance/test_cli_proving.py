@@ -284,6 +284,62 @@ def test_drift_of_modified_and_missing_versions_goes_by_what_was_run(
     assert "error[NS400]: 002, 003: applied, but the file is missing or was modified" in refused
 
 
+def test_drift_runs_recorded_operations_as_they_were_run(
+    cli: Command, connection: psycopg.Connection, versions: Path, shadow: list[str]
+) -> None:
+    """What commits on its own does on the shadow too; rows that a lost function wrote are none."""
+    operations = {
+        "004_index": "[CreateIndex(index)]",
+        "005_vacuum": "[Vacuum(a)]",
+        "006_fill": '[Backfill(a, {"n": "0"}, where=a.c.n.is_(None))]',
+        "007_rows": '[BackfillRows(a, lambda rows: [{"n": 1} for _ in rows], ["id"])]',
+        "008_not_null": '[Sql("ALTER TABLE a ALTER n SET NOT NULL")]',
+        "009_drop": "[DropIndex(index)]",
+    }
+    write_version(versions, "001_a", up=["CREATE TABLE a (id int PRIMARY KEY, n int)"])
+    for label, up in operations.items():
+        write_version(versions, label, imports=_IMPORTS, body=_TABLE, up=up)
+    cli.quick("up")
+    kept = {path: path.read_text() for path in versions.glob("00[4-9]*.py")}
+    for path in kept:
+        path.unlink()
+    assert cli.quick("drift", *shadow).out == "no drift\n"
+    for path, text in kept.items():
+        path.write_text(text + "down = [Sql('SELECT 1')]\n")
+    assert cli.quick("drift", *shadow).out == "no drift\n"
+    # They were really run.
+    connection.execute("CREATE INDEX i ON a (n)")
+    assert "index i of public.a added" in cli.quick("drift", *shadow, code=5).out
+
+
+_IMPORTS = """
+from sqlalchemy import Column, Index, Integer, MetaData, Table
+from sqlalchemy.schema import CreateIndex, DropIndex
+from neuron_schema.ops import Backfill, BackfillRows, Vacuum
+"""
+_TABLE = """
+a = Table("a", MetaData(), Column("id", Integer, primary_key=True), Column("n", Integer))
+index = Index("i", a.c.n, postgresql_concurrently=True)
+"""
+
+
+def test_a_version_that_fails_on_the_shadow_is_not_said_to_be_pending(
+    cli: Command, connection: psycopg.Connection, versions: Path, shadow: list[str]
+) -> None:
+    """It is applied, and the database is as it was; what PostgreSQL advises is told too."""
+    connection.execute("CREATE VIEW by_hand AS SELECT 1 AS x")
+    write_version(versions, "004_view", up=["CREATE TABLE v AS SELECT abs(x) AS x FROM by_hand"])
+    cli.quick("up", "--allow-non-empty")
+    refused = cli.quick("drift", *shadow, code=1).err
+    assert 'error[NS101]: 004_view (up): relation "by_hand" does not exist' in refused
+    assert "this was on the throw-away server, and no other database was touched" in refused
+    assert "pending" not in refused
+    write_version(versions, "004_view", up=["SELECT no_such(1)"])
+    told = cli.quick("diff", "@0", "@4", *shadow, code=1).err
+    assert "No function matches the given name" in told
+    assert "(this was on the throw-away server" in told
+
+
 def test_drift_knows_the_schema_that_the_search_path_names(
     cli: Command, connection: psycopg.Connection, versions: Path, shadow: list[str], tmp_path: Path
 ) -> None:

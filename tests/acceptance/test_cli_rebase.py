@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.conftest import applied
+from tests.acceptance.conftest import applied, tables
 from tests.acceptance.git import committed, git
 from tests.conftest import libpq
 from tests.support import write_version
@@ -100,6 +101,81 @@ def test_what_the_database_has_is_not_renumbered(
     cli.quick("rebase")
     cli.quick("up")
     assert applied(connection) == ["001", "002", "003", "005", "006"]
+
+
+def followed(cli: Command, told: str, code: int) -> None:
+    """Run the commands of a remedy in their order, the last one with an exit status."""
+    commands = re.findall(r"neuron-schema ([a-z]+(?: (?:theirs|\d+|--[a-z-]+))*)", told)
+    for command in commands[:-1]:
+        cli.quick(*command.split(), *(["--yes"] if command.startswith("down") else []))
+    assert commands[-1] == "up"
+    cli.quick("up", code=code)
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_the_way_out_for_what_is_applied_works_as_it_is_told(
+    cli: Command, branches: Path, connection: psycopg.Connection, *, merged: bool
+) -> None:
+    """Also in the middle of a merge, when two files have one number and no version is loaded."""
+    root = branches.parent
+    cli.quick("up")
+    git(root, "branch", "theirs", "main")
+    if merged:
+        git(root, "merge", "-q", "theirs")
+        assert "two files have the number 4" in cli.quick("down", "--yes", code=2).err
+    refused = cli.quick("rebase", "theirs", code=4).err
+    assert ("--from-history" in refused) is merged
+    followed(cli, refused.partition("fix: ")[2], 0)
+    assert applied(connection) == ["001", "002", "003", *(["004"] if merged else []), "005", "006"]
+    assert tables(connection) == ["a", "b", "c", "mine", *(["theirs"] if merged else [])]
+    cli.quick("status", "--check")
+
+
+def test_without_a_log_the_way_out_is_the_branch_before_the_merge(
+    cli: Command, branches: Path
+) -> None:
+    """Nothing is recorded that could roll it back."""
+    cli.quick("up", "--no-log")
+    git(branches.parent, "merge", "-q", "main")
+    refused = cli.quick("rebase", code=4).err
+    assert "down 003 on the branch as it was before the merge" in refused
+    assert "--from-history" not in refused
+
+
+def test_a_version_that_was_edited_after_it_was_applied_is_not_renumbered(
+    cli: Command, branches: Path
+) -> None:
+    """It is there under its name, whatever its text is now."""
+    cli.quick("up")
+    write_version(branches, "004_mine", up=["CREATE TABLE mine (id bigint)"])
+    assert "004_mine, 005_more is applied" in cli.quick("rebase", code=4).err
+
+
+def test_a_number_that_another_version_has_taken_is_no_modified_version(
+    cli: Command, branches: Path, connection: psycopg.Connection
+) -> None:
+    """It is not to be repaired, which would say that what never ran is applied; the way out is."""
+    cli.quick("up")
+    recorded = connection.execute("SELECT checksum FROM neuron_migrations WHERE version = '004'")
+    ((checksum,),) = recorded.fetchall()
+    git(branches.parent, "merge", "-q", "main")
+    cli.quick("rebase", "--offline")
+    sentence = "004_theirs is not applied: its number is taken by another version that is, 004_mine"
+    for command in (["up"], ["wait"], ["status", "--check"], ["repair", "4", "--expect", checksum]):
+        refused = cli.quick(*command, code=4).err
+        assert sentence in refused
+        assert "modified" not in refused
+        assert "repair" not in refused
+    shown = cli.quick("status")
+    assert "004      theirs  taken" in shown.out
+    assert "warning: 004_theirs: another version was applied under this number, mine" in shown.err
+    told = cli.quick("down", "3", "--yes", code=4).err
+    assert "no file to roll back 004_mine: 004_theirs has its number" in told
+    assert applied(connection) == ["001", "002", "003", "004", "005"]
+    remedy = cli.quick("up", code=4).err.partition("fix: ")[2]
+    followed(cli, remedy.partition("; ")[0], 0)
+    assert tables(connection) == ["a", "b", "c", "mine", "theirs"]
+    cli.quick("status", "--check")
 
 
 def test_a_dry_run_renames_nothing(cli: Command, branches: Path) -> None:

@@ -11,7 +11,13 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.backfill_sql import SESSION_SQL, Walk
-from neuron_schema.errors import LockTimeout, LogNeeded, OperationUnfinished, StatementFailed
+from neuron_schema.errors import (
+    LockTimeout,
+    LogNeeded,
+    OperationUnfinished,
+    StatementFailed,
+    VersionError,
+)
 from neuron_schema.model import (
     BackfillSpec,
     Event,
@@ -436,6 +442,27 @@ def test_a_batch_is_not_tried_for_ever(
         with pytest.raises(LockTimeout):
             MigrationRunner(engine, path, listeners=[listen], allow_non_empty=True).up()
     assert len(waits) == 2
+
+
+def test_text_that_was_taken_for_columns_is_told_how_it_is_written(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A bare word is refused when the file is loaded; of more words PostgreSQL tells."""
+    create_items(observer, 5)
+    runner = MigrationRunner(
+        engine,
+        write_backfill(tmp_path, '[Backfill(items, {"b": "not-done"})]'),
+        allow_non_empty=True,
+    )
+    with pytest.raises(StatementFailed) as caught:
+        runner.up()
+    assert 'a text to be stored is literal("...")' in (caught.value.remedy or "")
+    with pytest.raises(VersionError, match="'b' is set to 'a', which may be a text or a column"):
+        MigrationRunner(engine, write_backfill(tmp_path, '[Backfill(items, {"b": "a"})]')).up()
+    up = '[Backfill(items, {"b": literal("a"), "n": text("id")})]'
+    path = write_backfill(tmp_path, up, more="from sqlalchemy import literal, text")
+    MigrationRunner(engine, path, allow_non_empty=True).up()
+    assert observer.execute("SELECT DISTINCT b, n - id FROM items").fetchall() == [("a", 0)]
 
 
 def test_it_goes_on_where_it_failed(

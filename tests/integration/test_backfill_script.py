@@ -99,7 +99,7 @@ def test_psql_refuses_a_condition_that_still_holds(
 ) -> None:
     """As the runner does; nothing is recorded."""
     create_items(observer, 5)
-    path = write_backfill(tmp_path, '[Backfill(items, {"b": "a"}, where="a IS NOT NULL")]')
+    path = write_backfill(tmp_path, '[Backfill(items, {"b": items.c.a}, where="a IS NOT NULL")]')
     ran = psql(database, offline(path, "0", "1"))
     assert ran.returncode == PSQL_FAILED
     assert "condition of a backfill still holds" in ran.stderr

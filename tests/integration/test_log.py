@@ -347,17 +347,21 @@ def test_a_recorded_irreversible_version_stays(
 def test_a_repair_accepts_the_present_text(
     engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:
-    """Checksum and name of the history row, and the SQL that a rollback from history runs."""
+    """Checksum or name of the history row, and the SQL that a rollback from history runs."""
     old = write_version(tmp_path, "001_a", up=["CREATE TABLE a ()"], down=["DROP TABLE a"])
     MigrationRunner(engine, tmp_path).up()
     recorded = scalar(observer, "SELECT checksum FROM neuron_migrations")
-    old.unlink()
     write_version(
-        tmp_path, "001_b", up=["CREATE TABLE a ()"], down=["DROP TABLE a", "CREATE TABLE gone ()"]
+        tmp_path, "001_a", up=["CREATE TABLE a ()"], down=["DROP TABLE a", "CREATE TABLE gone ()"]
     )
     runner = MigrationRunner(engine, tmp_path)
     with pytest.raises(HistoryConflict, match=recorded):
         runner.repair("1", expected="0" * 64)
+    [step] = runner.repair("1", expected=recorded).steps
+    assert step.outcome is Outcome.REPAIRED
+    recorded = scalar(observer, "SELECT checksum FROM neuron_migrations")
+    old.rename(tmp_path / "001_b.py")
+    runner = MigrationRunner(engine, tmp_path)
     [step] = runner.repair("1", expected=recorded).steps
     assert step.outcome is Outcome.REPAIRED
     assert [line.status.value for line in runner.get_status()] == ["applied"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, select
+from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, literal, select, text
 from sqlalchemy import table as light_table
 
 from neuron_schema import log, ops
@@ -104,6 +104,25 @@ def test_the_statement_is_the_one_update_it_amounts_to() -> None:
     )
 
 
+def test_a_word_is_a_text_or_a_column_as_it_is_said() -> None:
+    """A number, a constant, an expression and a quoted name are no bare words."""
+    for value, text_ in (
+        (literal("a"), "'a'"),
+        (text("a"), "a"),
+        (items.c.a, "items.a"),
+        ("1", "1"),
+        ("-2.5", "-2.5"),
+        ("'a'", "'a'"),
+        ('"a"', '"a"'),
+        ("a.b", "a.b"),
+        ("lower(a)", "lower(a)"),
+        ("NULL", "NULL"),
+        ("true", "true"),
+        ("current_timestamp", "current_timestamp"),
+    ):
+        assert sql(ops.Backfill(items, {"b": value})) == f"UPDATE items SET b = {text_}"
+
+
 def test_a_schema_and_names_that_must_be_quoted_are_kept() -> None:
     """Also in the key and in what the batches are made of."""
     statement = compile_element(
@@ -118,9 +137,9 @@ def test_a_schema_and_names_that_must_be_quoted_are_kept() -> None:
 
 def test_how_it_is_divided_is_not_in_the_checksum() -> None:
     """What it makes is."""
-    one = sums(ops.Backfill(items, {"b": "a"}))
-    assert one == sums(ops.Backfill(items, {"b": "a"}, batch_size=5, pause=2, key=["id"]))
-    assert one != sums(ops.Backfill(items, {"b": "a"}, where="b IS NULL"))
+    one = sums(ops.Backfill(items, {"b": "'a'"}))
+    assert one == sums(ops.Backfill(items, {"b": "'a'"}, batch_size=5, pause=2, key=["id"]))
+    assert one != sums(ops.Backfill(items, {"b": "'a'"}, where="b IS NULL"))
     assert one != sums(ops.Backfill(items, {"b": "lower(a)"}))
 
 
@@ -152,30 +171,44 @@ async def coroutine(rows: list[Any]) -> list[Any]:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "no key": (lambda: ops.Backfill("items", {"b": "a"}), "the key of 'items' is not known"),
+    "no key": (lambda: ops.Backfill("items", {"b": "'a'"}), "the key of 'items' is not known"),
     "no primary key": (lambda: ops.Backfill(other, {"n": "1"}), "the key of 'other'"),
-    "a key that is no list": (lambda: ops.Backfill(items, {"b": "a"}, key="id"), "no list"),
-    "an unknown key": (lambda: ops.Backfill(items, {"b": "a"}, key=["idd"]), "no column 'idd'"),
+    "a key that is no list": (lambda: ops.Backfill(items, {"b": "'a'"}, key="id"), "no list"),
+    "an unknown key": (
+        lambda: ops.Backfill(items, {"b": "'a'"}, key=["idd"]),
+        "no column 'idd'",
+    ),
     "an unknown column": (lambda: ops.Backfill(items, {"bb": "a"}), "no column 'bb'"),
     "another table's column": (lambda: ops.Backfill(items, {other.c.n: "a"}), "belongs to"),
     "the key changed": (lambda: ops.Backfill(items, {"id": "1"}), "id of 'items' cannot be set"),
+    "a bare word": (lambda: ops.Backfill(items, {"b": "a"}), r"literal\('a'\) for the text"),
+    "a bare word of another table": (
+        lambda: ops.Backfill("items", {"b": " Ärchived\n"}, key=["id"]),
+        "'b' is set to",
+    ),
     "nothing set": (lambda: ops.Backfill(items, {}), "sets nothing"),
     "a list set": (lambda: ops.Backfill(items, ["a"]), "sets nothing"),  # type: ignore[arg-type]
-    "batches of none": (lambda: ops.Backfill(items, {"b": "a"}, batch_size=0), "batch_size"),
-    "batches of True": (lambda: ops.Backfill(items, {"b": "a"}, batch_size=True), "batch_size"),
-    "huge batches": (lambda: ops.Backfill(items, {"b": "a"}, batch_size=100_001), "batch_size"),
-    "a negative pause": (lambda: ops.Backfill(items, {"b": "a"}, pause=-1), "pause"),
-    "an endless pause": (lambda: ops.Backfill(items, {"b": "a"}, pause=math.nan), "pause"),
+    "batches of none": (lambda: ops.Backfill(items, {"b": "'a'"}, batch_size=0), "batch_size"),
+    "batches of True": (
+        lambda: ops.Backfill(items, {"b": "'a'"}, batch_size=True),
+        "batch_size",
+    ),
+    "huge batches": (
+        lambda: ops.Backfill(items, {"b": "'a'"}, batch_size=100_001),
+        "batch_size",
+    ),
+    "a negative pause": (lambda: ops.Backfill(items, {"b": "'a'"}, pause=-1), "pause"),
+    "an endless pause": (lambda: ops.Backfill(items, {"b": "'a'"}, pause=math.nan), "pause"),
     "another table": (lambda: ops.Backfill(items, {"b": other.c.n}), "uses another table"),
-    "no expression": (lambda: ops.Backfill(items, {"b": "a"}, where=5), "no SQL expression"),  # type: ignore[arg-type]
-    "a blank condition": (lambda: ops.Backfill(items, {"b": "a"}, where=" "), "an expression"),
+    "no expression": (lambda: ops.Backfill(items, {"b": "'a'"}, where=5), "no SQL expression"),  # type: ignore[arg-type]
+    "a blank condition": (lambda: ops.Backfill(items, {"b": "'a'"}, where=" "), "an expression"),
     "columns unknown": (lambda: ops.BackfillRows("items", lower, ["a"], key=["id"]), "columns of"),
     "a column as text": (lambda: ops.BackfillRows(items, lower, "a"), "no list of columns"),
     "no function": (lambda: ops.BackfillRows(items, 5, ["a"]), "no function"),  # type: ignore[arg-type]
     "a coroutine": (lambda: ops.BackfillRows(items, coroutine, ["a"]), "no function"),  # type: ignore[arg-type]
     "no revision": (lambda: ops.BackfillRows(items, lower, ["a"], revision=""), "revision="),
     "an unknown column read": (lambda: ops.BackfillRows(items, lower, ["c"]), "no column 'c'"),
-    "an empty key": (lambda: ops.Backfill(items, {"b": "a"}, key=[]), "the key of"),
+    "an empty key": (lambda: ops.Backfill(items, {"b": "'a'"}, key=[]), "the key of"),
     "a value without a literal": (
         lambda: ops.Backfill(items, {"b": bindparam("x", required=True)}),
         "x",
@@ -194,12 +227,12 @@ def test_what_could_not_run_is_refused(name: str) -> None:
 def test_it_is_alone_in_its_direction() -> None:
     """Its batches commit, so nothing may share its version."""
     with pytest.raises(CompileError, match="BACKFILL commits on its own"):
-        check_step([*compile_element(ops.Backfill(items, {"b": "a"})), Statement(sql="SELECT 1")])
+        check_step([*compile_element(ops.Backfill(items, {"b": "'a'"})), Statement(sql="SELECT 1")])
 
 
 def test_an_operation_comes_back_from_the_log_as_it_was() -> None:
     """But for a function, which no log can keep."""
-    own = compile_element(ops.Backfill(items, {"b": "a"}, where="b IS NULL"))[0].own_commit
+    own = compile_element(ops.Backfill(items, {"b": "'a'"}, where="b IS NULL"))[0].own_commit
     assert own is not None
     record = json.loads(json.dumps(log.recorded_operation(own)))
     assert log.restored_operation(record) == own
@@ -222,7 +255,7 @@ def step(checksum: str = "c") -> Step:
         description="",
         direction=Direction.UP,
         checksum=checksum,
-        statements=compile_element(ops.Backfill(items, {"b": "a"})),
+        statements=compile_element(ops.Backfill(items, {"b": "'a'"})),
         path="",
     )
 

@@ -264,6 +264,22 @@ def test_all_conflicts_are_named_at_once() -> None:
     assert "--allow-out-of-order" in (error.remedy or "")
 
 
+def test_the_way_back_begins_below_the_first_number_that_is_taken() -> None:
+    """At the newest version that is applied below it, or at nothing."""
+    files = [info("2"), info("4", "theirs"), info("5", "mine")]
+    history = [row("2"), row("4", "mine", "m"), row("5", "more", "n")]
+    error = conflicts(files, history)
+    assert error is not None
+    assert error.message == (
+        "4_theirs is not applied: its number is taken by another version that is, 4_mine; "
+        "5_mine is not applied: its number is taken by another version that is, 5_more"
+    )
+    assert (error.remedy or "").startswith("neuron-schema down 2 --from-history rolls")
+    first = conflicts(files[1:], history[1:])
+    assert first is not None
+    assert "neuron-schema down 0 --from-history" in str(first)
+
+
 def test_out_of_order_may_be_allowed() -> None:
     """Then it runs in the order of numbers."""
     selection = select_up(infos("1", "2", "3"), rows("2"), allow_out_of_order=True)
@@ -431,7 +447,9 @@ def test_a_checksum_that_is_no_text_is_refused(expected: object) -> None:
 def test_only_an_applied_version_that_differs_is_repaired() -> None:
     """What is as it was applied needs none; a renamed one does."""
     assert select_repair(infos("1"), rows("1"), "1", "").infos == ()
-    assert select_repair([info("1", "new")], [row("1", checksum=OLD)], "1", OLD).infos
+    assert select_repair([info("1", "new", OLD)], [row("1", checksum=OLD)], "1", OLD).infos
+    with pytest.raises(HistoryConflict, match="1_new is not applied: its number is taken"):
+        select_repair([info("1", "new")], [row("1", checksum=OLD)], "1", OLD)
     with pytest.raises(TargetError, match="is not applied"):
         select_repair(infos("1"), (), "1", OLD)
 

@@ -301,6 +301,7 @@ def test_a_hazard_without_a_module_has_no_proposal(tmp_path: Path, hazard: str) 
     ("sql", "backfill"),
     [
         ("UPDATE t SET a = id + 1", 'Backfill("t", {"a": "id + 1"}, key=["id"])'),
+        ("UPDATE t SET a = id", 'Backfill("t", {"a": text("id")}, key=["id"])'),
         (
             "UPDATE t SET a = 0 WHERE a IS NULL",
             'Backfill("t", {"a": "0"}, where="a IS NULL", key=["id"])',
@@ -321,7 +322,10 @@ def test_an_update_of_rows_by_themselves_becomes_a_backfill(
     """And no other one, nor one of which some rows would be found for ever."""
     found = split(tmp_path, f"up = [Sql({sql!r})]\ndown = []\n", hazard="bulk-dml")
     assert bool(found) is (backfill is not None)
-    assert backfill is None or f"up = [{backfill}]\n" in found["005_change.py"]
+    if backfill is not None:
+        source = found["005_change.py"]
+        assert f"up = [{backfill}]\n" in source
+        assert ("from sqlalchemy import text\n" in source) is ("text(" in backfill)
 
 
 def test_a_proposal_is_laid_out_as_ruff_lays_it_out(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from neuron_schema.canonical import canonical, tokens
 from neuron_schema.catalog.model import spelled
+from neuron_schema.ops.backfill import is_bare_word
 from neuron_schema.review.fixes.arranging import Remedy, Stage
 from neuron_schema.review.fixes.naming import as_python, cursor_of, name_at
 from neuron_schema.review.fixes.text import WIDTH, string
@@ -56,7 +57,12 @@ def backfill(
     if not key or set(key) & set(values) or table.partition_key is not None:
         return None
     text, imports = as_python(ref)
-    set_ = ", ".join(f"{string(name)}: {string(value)}" for name, value in values.items())
+    words = [value for value in values.values() if is_bare_word(value)]
+    set_ = ", ".join(
+        f"{string(name)}: " + (f"text({string(value)})" if value in words else string(value))
+        for name, value in values.items()
+    )
+    imports = (*imports, *([("sqlalchemy", "text")] if words else []))
     given = [text, f"{{{set_}}}"]
     given += [f"where={string(where)}"] if where is not None else []
     given.append(f"key=[{', '.join(map(string, key))}]")

@@ -336,7 +336,8 @@ HAZARDS: Final = (
             source(
                 "A title for every item",
                 _TITLE.format(
-                    up='Backfill(items, {items.c.title: "name"}, where="title IS NULL")', down=""
+                    up='Backfill(items, {items.c.title: text("name")}, where="title IS NULL")',
+                    down="",
                 ),
             ),
         ),
