@@ -236,6 +236,7 @@ class _Told:
             each
             for key, each in self._seen.after.parts.items()
             if each.refers is not None
+            and not each.inherited
             and text == told.VALIDATING.format(each.name.name)
             # Other tables may have one of that name.
             and before.get(key) != each
@@ -258,7 +259,7 @@ def _cascaded(seen: Seen, existing: Existing) -> Iterator[ObjectName]:
     constraints = set()
     for key, part in seen.before.parts.items():
         gone = key not in seen.after.parts and part.name not in there and key in existing.parts
-        if gone and (part.of is None or part.of in after):
+        if gone and not part.inherited and (part.of is None or part.of in after):
             constraints.add((part.name.schema, part.name.name))
             if not {part.name.name, part.name.parent or part.name.name} <= named:
                 yield part.name

@@ -52,12 +52,15 @@ class Part:
         of: The relation that it belongs to, or None.
         refers: The table that a foreign key points at, or None.
         state: What a statement may alter about a column or constraint, as text.
+        inherited: It is a partition's share of a constraint of its parent, which is told of
+            instead. ATTACH PARTITION makes one of a constraint that the partition has.
     """
 
     name: ObjectName
     of: int | None = None
     refers: int | None = None
     state: str = ""
+    inherited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
