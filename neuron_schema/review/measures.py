@@ -91,6 +91,22 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockTimeout:
+    """How many milliseconds a statement could wait for a lock; 0 is no limit.
+
+    Attributes:
+        before: When it began.
+        after: When it had ended. What it sets and puts back within itself is not seen.
+        reset: It made that what the server, the database or the role says, of which nobody knows
+            what that is elsewhere: ``after`` is 0.
+    """
+
+    before: int
+    after: int
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """What one statement did, run in one way.
 
@@ -111,6 +127,8 @@ class Measure:
         renamed: Tables and columns, each with its new name.
         filled: Tables into which it wrote rows and of which nothing else is told: new ones.
         said: The server's messages at debug level that tell of work.
+        lock_timeout: What limited its waiting for locks; None where nothing does, as PostgreSQL
+            commits it on its own.
         failed: How it failed, or None.
     """
 
@@ -127,6 +145,7 @@ class Measure:
     renamed: tuple[tuple[ObjectName, ObjectName], ...] = ()
     filled: tuple[ObjectName, ...] = ()
     said: tuple[str, ...] = ()
+    lock_timeout: LockTimeout | None = None
     failed: Failed | None = None
 
     @property

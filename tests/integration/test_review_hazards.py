@@ -394,6 +394,122 @@ down = [DropColumn(items.c.number), DropColumn(items.c.token),
     ], told(found)
 
 
+_ALTER = "ALTER TABLE items ADD COLUMN title text"
+_FOR_EVER = (
+    "blocking",
+    "statement 2 waits without a limit for ACCESS EXCLUSIVE on items, and all others who use it "
+    "wait behind it for as long",
+    "the runner waits without a limit, as lock_timeout is 0",
+)
+_AS_USUAL = ("", "", "the runner waits at most lock_timeout, and tries again")
+WAITS = {
+    "SET LOCAL": (["SET LOCAL lock_timeout = 0", _ALTER], "", *_FOR_EVER),
+    "SET": (["SET lock_timeout = 0", _ALTER], "", *_FOR_EVER),
+    "set_config": (["SELECT set_config('lock_timeout', '0', true)", _ALTER], "", *_FOR_EVER),
+    "RESET": (["RESET lock_timeout", _ALTER], "", *_FOR_EVER),
+    "TO DEFAULT": (["SET LOCAL lock_timeout TO DEFAULT", _ALTER], "", *_FOR_EVER),
+    "in a block": (
+        [f"DO $$ BEGIN PERFORM set_config('lock_timeout', '0', true); {_ALTER}; END $$"],
+        "",
+        "blocking",
+        "Statement 1 sets lock_timeout to 0: statement 1 waits without a limit",
+        _FOR_EVER[-1],
+    ),
+    "half a minute": (
+        ["SET LOCAL lock_timeout = '30s'", _ALTER],
+        "",
+        "caution",
+        "Statement 1 sets lock_timeout to 30 s: statement 2 waits up to 30 s at each attempt for",
+        "the runner waits at most 30 s, to which the version sets lock_timeout, and tries again",
+    ),
+    "half a second": (
+        ["SET LOCAL lock_timeout = '500ms'", _ALTER],
+        "",
+        "",
+        "",
+        "the runner waits at most 0.5 s, to which the version sets lock_timeout, and tries again",
+    ),
+    "put back in time": (
+        ["SET lock_timeout = 0", "SET lock_timeout = '1s'", _ALTER],
+        "",
+        "caution",
+        "Statement 1 sets lock_timeout to 0: what comes after it waits for locks without a limit",
+        "the runner waits at most 1 s, to which the version sets lock_timeout, and tries again",
+    ),
+    "after the lock": ([_ALTER, "SET lock_timeout = '5s'"], "", "note", "5 s", _AS_USUAL[-1]),
+    "settings": (
+        [_ALTER],
+        'settings = {"lock_timeout": "30s"}',
+        "",
+        "",
+        "the runner waits at most 30 s, to which the version sets lock_timeout, and tries again",
+    ),
+    "no limit in settings": (
+        [_ALTER],
+        'settings = {"lock_timeout": 0}',
+        "blocking",
+        "`settings` sets lock_timeout to 0: statement 1 waits without a limit for",
+        _FOR_EVER[-1],
+    ),
+    "another setting": (["SET LOCAL work_mem = '64MB'", _ALTER], "", *_AS_USUAL),
+}
+"""What sets lock_timeout: how bad it is, what is said of it, and of the lock."""
+
+
+@pytest.mark.parametrize("case", WAITS)
+def test_how_long_a_version_waits_for_its_locks_is_as_it_sets_it(bench: Bench, case: str) -> None:
+    """A limit that it takes away is a finding, and none is told of that is not there."""
+    up, settings, severity, said, brief = WAITS[case]
+    calls = ", ".join(f"Sql({each!r})" for each in up)
+    module = source("It waits", f"{settings}\nup = [{calls}]\ndown = irreversible('a test')")
+    found = {each.hazard: each for each in bench.findings(example(module))}
+    raised = found.get("lock-timeout-raised")
+    assert ("" if raised is None else raised.severity) == severity
+    assert said in (raised.sentence if raised is not None else "")
+    assert brief in found["brief-exclusive-lock"].sentence
+
+
+def test_the_servers_own_limit_is_none_to_go_by(bench: Bench) -> None:
+    """Elsewhere it is another, and mostly there is none."""
+    up = f'up = [Sql("SET LOCAL lock_timeout TO DEFAULT"), Sql({_ALTER!r})]'
+    module = source("It waits", f"{up}\ndown = irreversible('a test')")
+    (found,) = [one for one in bench.findings(example(module)) if "raised" in one.hazard]
+    assert found.sentence.startswith(
+        "Statement 1 sets lock_timeout back to the server's own, which is no limit unless somebody "
+        "gave it one: statement 2 waits"
+    )
+
+
+LOCKING = {
+    "collateral-table-lock": "CREATE TABLE tags (id bigint REFERENCES items)",
+    "drop-index-blocking": "DROP INDEX idx_items_shop",
+    "create-trigger": "CREATE TRIGGER g BEFORE INSERT ON items EXECUTE FUNCTION noted()",
+    "partition-detach-blocking": "ALTER TABLE parts DETACH PARTITION parts_1",
+}
+
+
+@pytest.mark.parametrize("hazard", LOCKING)
+def test_no_finding_tells_of_a_limit_that_was_taken_away(bench: Bench, hazard: str) -> None:
+    """Each of those that say how long others wait."""
+    more = """
+up += [
+    Sql("CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"),
+    Sql("CREATE TABLE parts (id integer) PARTITION BY LIST (id)"),
+    Sql("CREATE TABLE parts_1 PARTITION OF parts DEFAULT"),
+]
+"""
+    base = f"{BASE}\nfrom neuron_schema.ops import Sql\n{more}"
+    end = "down = irreversible('a test')"
+    usual = source("It waits", f"up = [Sql({LOCKING[hazard]!r})]\n{end}")
+    (found,) = [one for one in bench.findings(example(usual, base=base)) if one.hazard == hazard]
+    assert "at most lock_timeout" in found.sentence
+    ever = source(
+        "It waits", f"up = [Sql('SET lock_timeout = 0'), Sql({LOCKING[hazard]!r})]\n{end}"
+    )
+    (found,) = [one for one in bench.findings(example(ever, base=base)) if one.hazard == hazard]
+    assert ", without a limit, as lock_timeout is 0, and then for a moment" in found.sentence
+
+
 def test_what_is_dropped_and_made_anew_loses_its_values(bench: Bench) -> None:
     """It is not taken for a rename, though the catalog looks like one."""
     module = source(

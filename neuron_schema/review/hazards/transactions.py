@@ -13,6 +13,7 @@ from neuron_schema.review.hazards.facts import (
     Place,
     differs,
     held_since,
+    lock_limit,
     lock_on,
     own_lock,
     place,
@@ -34,6 +35,7 @@ from neuron_schema.review.hazards.wording import (
     stop_of,
     stopped,
     table_name,
+    waited,
     why,
 )
 from neuron_schema.review.locks import LockMode
@@ -50,7 +52,7 @@ _LOCKS: Final = "https://www.postgresql.org/docs/current/explicit-locking.html"
 _TABLE_LOCKS: Final = f"{_LOCKS}#LOCKING-TABLES"
 _BRIEF: Final = (
     "takes a moment once it is held, but while it waits for those at work on the table, all others "
-    "wait behind it; the runner waits at most lock_timeout, and tries again"
+    "wait behind it; the runner waits"
 )
 
 
@@ -211,7 +213,7 @@ def _collateral(case: Case) -> Iterator[Finding]:
                 Severity.CAUTION if strong else Severity.NOTE,
                 lock.table,
                 f"The version also takes {lock.mode} on {table_name(lock.table)}{because or ''}: "
-                f"{what} wait while it waits for those at work on the table, at most lock_timeout, "
+                f"{what} wait while it waits for those at work on the table, {waited(case, each)}, "
                 "and then for a moment",
                 statement=each.number,
                 reasons=reasons(case, each, lock.table),
@@ -255,7 +257,8 @@ def _brief(case: Case) -> Iterator[Finding]:
                 Severity.CAUTION,
                 lock.table,
                 f"{numbers(strong[:1]).capitalize()} takes ACCESS EXCLUSIVE on "
-                f"{named(lock.table)}, which keeps out reads and writes; it {_BRIEF}",
+                f"{named(lock.table)}, which keeps out reads and writes; it {_BRIEF} "
+                f"{waited(case, each)}{'' if lock_limit(case, each) == 0 else ', and tries again'}",
                 statement=each.number,
                 reasons=reasons(case, each, lock.table),
             )

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuron_schema.review.measures import IndexBuild, Measure, Scan, TableLock, Written
+from neuron_schema.review.measures import (
+    IndexBuild,
+    LockTimeout,
+    Measure,
+    Scan,
+    TableLock,
+    Written,
+)
 from neuron_schema.review.tracing import told
 from neuron_schema.review.tracing.existing import name_of
 from neuron_schema.review.tracing.touching import renamed, touched
@@ -36,6 +43,7 @@ class Seen:
         texts: What the server said.
         emptied: Relations that have a new file without a page.
         wal_bytes: Write-ahead log.
+        lock_timeout: What limited its waiting for locks, or None.
     """
 
     sql: str
@@ -48,6 +56,7 @@ class Seen:
     texts: tuple[str, ...]
     emptied: frozenset[int]
     wal_bytes: int
+    lock_timeout: LockTimeout | None = None
 
 
 def measure_of(seen: Seen, existing: Existing) -> Measure:
@@ -70,6 +79,7 @@ def measure_of(seen: Seen, existing: Existing) -> Measure:
         renamed=renamed(seen.before, seen.after),
         filled=tuple(sorted(_filled(seen, existing), key=lambda each: each.sort_key)),
         said=told_of.texts,
+        lock_timeout=seen.lock_timeout,
     )
 
 

@@ -161,6 +161,18 @@ def read_locks(fetch: Fetch, pids: Iterable[int]) -> dict[int, LockMode]:
     return strongest
 
 
+def read_lock_timeout(fetch: Fetch) -> tuple[int, bool]:
+    """Return the session's ``lock_timeout`` in milliseconds, and whether it is the server's own.
+
+    The server's own, or that of the database or role, is told as 0: elsewhere it may be another.
+    """
+    ((value, own),) = fetch(
+        "SELECT s.setting::pg_catalog.int8, s.source <> 'session' "
+        "FROM pg_catalog.pg_settings s WHERE s.name = 'lock_timeout'"
+    )
+    return 0 if own else int(value), bool(own)
+
+
 def read_wal(fetch: Fetch) -> int:
     """Return how many bytes of write-ahead log the server has written so far."""
     sql = "SELECT (pg_catalog.pg_current_wal_insert_lsn() - '0/0')::pg_catalog.int8"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from neuron_schema.quoting import literal
+from neuron_schema.review.measures import LockTimeout
 from neuron_schema.review.tracing.differences import Seen, measure_of
 from neuron_schema.review.tracing.existing import Existing
 from neuron_schema.review.tracing.probing import probe
@@ -16,6 +17,7 @@ from neuron_schema.review.tracing.queries import (
     own_tables,
     read_catalog,
     read_changed,
+    read_lock_timeout,
     read_locks,
     read_relations,
     read_wal,
@@ -141,6 +143,7 @@ class StatementWatch:
         self._held: dict[int, Held] = {}
         self._blocked: dict[int, Blocked] = {}
         self._wal = 0
+        self._lock_timeout = 0
 
     def renew(self) -> None:
         """Look at another transaction from now on: the last one was committed, or rolled back.
@@ -182,6 +185,7 @@ class StatementWatch:
             self._blocked = probe(observer.connection, self._committed, self._held)
         # The version may have bid the server be silent.
         self._fetch("SELECT pg_catalog.set_config('client_min_messages', 'debug1', false)")
+        self._lock_timeout, _ = read_lock_timeout(self._fetch)
         observer.heard.take()
         self._wal = read_wal(observer.fetch)
 
@@ -190,6 +194,8 @@ class StatementWatch:
         observer = self._observer
         wal = read_wal(observer.fetch)
         texts = observer.heard.take()
+        limit, own = read_lock_timeout(self._fetch)
+        reset = own and limit != self._lock_timeout
         locked = self._locks()
         locks = observer.existing.folded(locked)
         kept = {oid: self._blocked[oid] for oid in locks if self._held.get(oid) == locks[oid]}
@@ -207,6 +213,7 @@ class StatementWatch:
             texts=texts,
             emptied=emptied(self._fetch, self._before, after),
             wal_bytes=max(0, wal - self._wal),
+            lock_timeout=LockTimeout(before=self._lock_timeout, after=limit, reset=reset),
         )
         self._before, self._held, self._blocked = after, locks, blocked
         return measure_of(seen, observer.existing)
