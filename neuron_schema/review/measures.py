@@ -73,6 +73,23 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """Rows of a table that was there before, which a statement changes where there are any.
+
+    Attributes:
+        updates: It updates them.
+        deletes: It deletes them.
+        most: How many there can be, whatever is in the table, as a unique key or the statement's
+            own list tells; None where as many as there are, or where nothing tells.
+    """
+
+    table: ObjectName
+    updates: bool
+    deletes: bool
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """PostgreSQL refused a statement.
 
@@ -117,6 +134,8 @@ class Measure:
         built: Indexes that were built.
         scans: Tables that were read whole, whatever for.
         written: Rows that it wrote.
+        sought: Rows that it was to change, whether there were any or not; nothing is known of an
+            operation that PostgreSQL commits on its own.
         wal_bytes: Bytes of write-ahead log; of a few rows, so only ever to be compared. It is the
             server's, so that it differs a little from time to time, and a shared one adds others'.
         cascaded: What it dropped without naming it, columns and indexes included.
@@ -138,6 +157,7 @@ class Measure:
     built: tuple[IndexBuild, ...] = ()
     scans: tuple[Scan, ...] = ()
     written: tuple[Written, ...] = ()
+    sought: tuple[Sought, ...] = ()
     wal_bytes: int = 0
     cascaded: tuple[ObjectName, ...] = ()
     truncated: tuple[ObjectName, ...] = ()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from neuron_schema.ops import Backfill
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.review.findings import Severity
-from neuron_schema.review.hazards import HAZARDS, judge
+from neuron_schema.review.hazards import HAZARDS, facts, judge
 from neuron_schema.review.hazards.model import BASE, example, source
 from neuron_schema.url import from_engine_url
 from tests.hazard_examples import Bench
@@ -392,6 +394,67 @@ down = [DropColumn(items.c.number), DropColumn(items.c.token),
         (2, "add-column-volatile-default", "public.items.token"),
         (3, "alter-type-rewrite", "public.items.stock"),
     ], told(found)
+
+
+CHANGING = {
+    "none of the rows here": ("DELETE FROM items WHERE name = 'no such'", "items"),
+    "by age": ("DELETE FROM items WHERE created_at < now() - interval '90 days'", "items"),
+    "with another table": (
+        "DELETE FROM items USING shops WHERE shops.id = shop_id AND shops.name = 'no such'",
+        "items",
+    ),
+    "in a block": ("DO $$ BEGIN EXECUTE 'DELETE FROM ' || 'items WHERE id < -9'; END $$", "items"),
+    "some of the rows here": ("UPDATE items SET name = 'x' WHERE price IS NULL", "items"),
+    "a long range of the key": ("UPDATE items SET name = 'x' WHERE id BETWEEN 0 AND 1000", "items"),
+    "listed by another table": (
+        "INSERT INTO shops SELECT id, name FROM items ON CONFLICT (id) DO UPDATE SET name = 'x'",
+        "shops",
+    ),
+    "the row of a key": ("UPDATE items SET name = 'x' WHERE id = 0", ""),
+    "the row of a key that is not there": ("DELETE FROM items WHERE id = 12345", ""),
+    "a short range of the key": ("UPDATE items SET name = 'x' WHERE id BETWEEN 0 AND 999", ""),
+    "listed": ("INSERT INTO shops VALUES (0, 'a') ON CONFLICT (id) DO UPDATE SET name = 'x'", ""),
+    "new ones": ("INSERT INTO shops VALUES (77, 'a'), (78, 'b')", ""),
+}
+"""What changes rows, and the table of which it may be any number."""
+
+
+@pytest.mark.parametrize("case", CHANGING)
+def test_whether_the_rows_here_match_decides_nothing(bench: Bench, case: str) -> None:
+    """As many as match are many, and what a key or a list bounds is not."""
+    sql, table = CHANGING[case]
+    module = source("It changes rows", f"up = [Sql({sql!r})]\ndown = irreversible('a test')")
+    found = bench.findings(example(module))
+    told_of = [(one.hazard, str(one.object)) for one in found if one.hazard != "irreversible"]
+    assert told_of == ([("bulk-dml", f"public.{table}")] if table else []), told(found)
+
+
+def test_that_no_row_here_matched_is_told(bench: Bench) -> None:
+    """The sentence promises none, and the reason says what was measured."""
+    sql = CHANGING["none of the rows here"][0]
+    module = source("It changes rows", f"up = [Sql({sql!r})]\ndown = irreversible('a test')")
+    (found,) = [one for one in bench.findings(example(module)) if one.hazard == "bulk-dml"]
+    assert found.sentence.startswith("Statement 1 deletes as many rows as match of items in one")
+    assert found.reasons[0] == (
+        "of a few hostile rows it changed none: elsewhere it is as many as match"
+    )
+
+
+def test_a_row_that_is_changed_by_its_key_is_no_work_under_a_lock(bench: Bench) -> None:
+    """That a tiny table is read for it says nothing of a large one."""
+    end = "down = irreversible('a test')"
+    for where, hazards in (
+        ("id = 0", {"brief-exclusive-lock"}),
+        ("name = 'no such'", {"lock-held-across-statements", "bulk-dml"}),
+    ):
+        calls = f"Sql({_ALTER!r}), Sql({f'UPDATE items SET sku = NULL WHERE {where}'!r})"
+        found = bench.findings(example(source("Two", f"up = [{calls}]\n{end}")))
+        assert {one.hazard for one in found} - {"irreversible"} == hazards, told(found)
+
+
+def test_a_thousand_rows_are_what_a_backfill_takes_at_once() -> None:
+    """Who asks for a Backfill of fewer would gain nothing by it."""
+    assert inspect.signature(Backfill).parameters["batch_size"].default == facts.FEW
 
 
 _ALTER = "ALTER TABLE items ADD COLUMN title text"

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Place: TypeAlias = tuple[str | None, str]
 """Schema and name of a relation."""
 
+FEW = 1000
+"""So many rows are changed in a moment: as many as a Backfill takes for its first batch."""
+
 KEPT = frozenset((Access.READS, Access.WRITES))
 
 
@@ -222,6 +225,12 @@ def lock_timeouts(case: Case) -> dict[int, LockTimeout]:
         for each in case.measure.statements
         if each.shipped is not None and each.shipped.lock_timeout is not None
     }
+
+
+def changes_few(measure: Measure, table: ObjectName) -> bool:
+    """Whether a statement changes a table's rows and, whatever is in it, only a few of them."""
+    most = [one.most for one in measure.sought if one.table == table]
+    return bool(most) and all(each is not None and each <= FEW for each in most)
 
 
 def own_lock(each: Ran, table: ObjectName) -> TableLock | None:

@@ -11,6 +11,7 @@ from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.columns import scans
 from neuron_schema.review.hazards.facts import (
     Place,
+    changes_few,
     differs,
     held_since,
     lock_limit,
@@ -60,16 +61,26 @@ def grows(each: Ran) -> tuple[ObjectName, ...]:
     """Return the tables on which a statement's work grows with what is in some table.
 
     That PostgreSQL looks a few rows up in a small table by reading all of it is no such work: it
-    counts where the server says so, or where the statement wrote nothing or changed rows.
+    counts where the server says so, or where the statement wrote nothing or changed rows; and not
+    where it looked for a few rows that it changes.
     """
     measure = each.measure
     inserts_only = bool(measure.written) and not any(
         one.updated or one.deleted for one in measure.written
     )
-    said = {place(scan.table) for scan in measure.scans if scan.why or not inserts_only}
+    few = {place(one.table) for one in measure.sought if changes_few(measure, one.table)}
+    said = {
+        place(scan.table)
+        for scan in measure.scans
+        if scan.why or not (inserts_only or place(scan.table) in few)
+    }
     heavy = {place(table) for table in measure.rewritten}
     heavy |= {place(one.index) for one in measure.built}
-    changed = [one.table for one in measure.written if one.updated or one.deleted]
+    changed = [
+        one.table
+        for one in measure.written
+        if (one.updated or one.deleted) and place(one.table) not in few
+    ]
     worked = [table for table in worked_on(measure) if place(table) in said | heavy]
     return tuple({place(name): name for name in (*changed, *worked)}.values())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from neuron_schema.review.measures import (
@@ -10,6 +10,7 @@ from neuron_schema.review.measures import (
     LockTimeout,
     Measure,
     Scan,
+    Sought,
     TableLock,
     Written,
 )
@@ -19,10 +20,11 @@ from neuron_schema.review.tracing.touching import renamed, touched
 from neuron_schema.review.tracing.words import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from neuron_schema.catalog import ObjectName
     from neuron_schema.review.tracing.existing import Existing, Held
+    from neuron_schema.review.tracing.plans import Change, Key
     from neuron_schema.review.tracing.probing import Blocked
     from neuron_schema.review.tracing.queries import Catalog, Relation
 
@@ -43,6 +45,8 @@ class Seen:
         texts: What the server said.
         emptied: Relations that have a new file without a page.
         wal_bytes: Write-ahead log.
+        sought: What it planned to change.
+        keys: The unique indexes of the tables that it read for that, by OID of the table.
         lock_timeout: What limited its waiting for locks, or None.
     """
 
@@ -56,6 +60,8 @@ class Seen:
     texts: tuple[str, ...]
     emptied: frozenset[int]
     wal_bytes: int
+    sought: tuple[Change, ...] = ()
+    keys: Mapping[int, Sequence[Key]] = field(default_factory=dict)
     lock_timeout: LockTimeout | None = None
 
 
@@ -72,6 +78,7 @@ def measure_of(seen: Seen, existing: Existing) -> Measure:
         ),
         scans=tuple(sorted(told_of.scans(), key=lambda each: each.table.sort_key)),
         written=tuple(sorted(_written(seen, existing), key=lambda each: each.table.sort_key)),
+        sought=tuple(dict.fromkeys(_sought(seen, existing))),
         wal_bytes=seen.wal_bytes,
         cascaded=tuple(sorted(_cascaded(seen, existing), key=lambda each: each.sort_key)),
         truncated=_names(existing, truncated),
@@ -185,6 +192,18 @@ def _written(seen: Seen, existing: Existing) -> Iterator[Written]:
             inserted, updated, deleted = counts
             yield Written(
                 table=existing.name(oid), inserted=inserted, updated=updated, deleted=deleted
+            )
+
+
+def _sought(seen: Seen, existing: Existing) -> Iterator[Sought]:
+    for each in seen.sought:
+        # Who refreshes a materialized view CONCURRENTLY does it by DELETE and INSERT.
+        if each.oid in existing and existing.relations[each.oid].kind != "m":
+            yield Sought(
+                table=existing.name(each.oid),
+                updates=each.updates,
+                deletes=each.deletes,
+                most=each.most(seen.keys),
             )
 
 

@@ -11,12 +11,14 @@ from neuron_schema.quoting import literal
 from neuron_schema.review.measures import LockTimeout
 from neuron_schema.review.tracing.differences import Seen, measure_of
 from neuron_schema.review.tracing.existing import Existing
+from neuron_schema.review.tracing.plans import changes
 from neuron_schema.review.tracing.probing import probe
 from neuron_schema.review.tracing.queries import (
     is_empty,
     own_tables,
     read_catalog,
     read_changed,
+    read_keys,
     read_lock_timeout,
     read_locks,
     read_relations,
@@ -41,6 +43,7 @@ _SESSION: Final = {
     "max_parallel_maintenance_workers": "0",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
+    "debug_pretty_print": "off",
     "TimeZone": "UTC",
 }
 _OBSERVER: Final = "SET lock_timeout = '1s'; SET statement_timeout = '10s'"
@@ -186,12 +189,18 @@ class StatementWatch:
         # The version may have bid the server be silent.
         self._fetch("SELECT pg_catalog.set_config('client_min_messages', 'debug1', false)")
         self._lock_timeout, _ = read_lock_timeout(self._fetch)
-        observer.heard.take()
         self._wal = read_wal(observer.fetch)
+        # A plan that is kept is not printed.
+        self._session.execute(b"DISCARD PLANS")
+        self._session.execute(b"SET debug_print_plan = on")
+        observer.heard.take()
 
     def _end(self, sql: str) -> Measure:
         assert self._before is not None  # noqa: S101 - it began
         observer = self._observer
+        # What is asked here need not be printed.
+        self._session.execute(b"SET debug_print_plan = off")
+        meant = [each for said in observer.heard.take_plans() for each in changes(said)]
         wal = read_wal(observer.fetch)
         texts = observer.heard.take()
         limit, own = read_lock_timeout(self._fetch)
@@ -212,6 +221,8 @@ class StatementWatch:
             blocked=blocked,
             texts=texts,
             emptied=emptied(self._fetch, self._before, after),
+            sought=tuple(meant),
+            keys=read_keys(self._fetch, {oid for each in meant for oid, _ in each.scans}),
             wal_bytes=max(0, wal - self._wal),
             lock_timeout=LockTimeout(before=self._lock_timeout, after=limit, reset=reset),
         )
