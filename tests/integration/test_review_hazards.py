@@ -19,6 +19,7 @@ from tests.hazard_examples import Bench
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import psycopg
     from sqlalchemy.engine import URL
 
     from neuron_schema.review.findings import Finding
@@ -193,7 +194,7 @@ def test_what_is_harmless_is_not_called_blocking(bench: Bench, case: str) -> Non
     module = source("Harmless", f"up = [Sql({HARMLESS[case]!r})]\ndown = irreversible('a test')")
     found = bench.findings(example(module, base=base))
     allowed = {"brief-exclusive-lock", "collateral-table-lock", "irreversible"}
-    allowed |= {"fk-unindexed", "breaks-previous-release"}
+    allowed |= {"fk-unindexed", "breaks-previous-release", "validation-unproven"}
     assert {each.hazard for each in found} <= allowed, told(found)
     assert Severity.BLOCKING not in {each.severity for each in found}, told(found)
 
@@ -455,6 +456,68 @@ def test_a_row_that_is_changed_by_its_key_is_no_work_under_a_lock(bench: Bench) 
 def test_a_thousand_rows_are_what_a_backfill_takes_at_once() -> None:
     """Who asks for a Backfill of fewer would gain nothing by it."""
     assert inspect.signature(Backfill).parameters["batch_size"].default == facts.FEW
+
+
+VALIDATED = {
+    "ADD CONSTRAINT c CHECK (stock < 1000000) NOT VALID": (
+        "SELECT count(*) FROM public.items WHERE NOT ((stock < 1000000))",
+        "INSERT INTO items (id, shop_id, name, stock) VALUES (9, 1, 'a', 2000000)",
+    ),
+    "ADD CONSTRAINT c FOREIGN KEY (shop_id) REFERENCES shops NOT VALID": (
+        "SELECT count(*) FROM public.items a WHERE a.shop_id IS NOT NULL AND NOT EXISTS "
+        "(SELECT FROM public.shops b WHERE b.id = a.shop_id)",
+        "INSERT INTO items (id, shop_id, name) VALUES (9, 99, 'a')",
+    ),
+    "ADD CONSTRAINT c NOT NULL sku NOT VALID": (
+        "SELECT count(*) FROM public.items WHERE sku IS NULL",
+        "INSERT INTO items (id, shop_id, name) VALUES (9, 1, 'a')",
+    ),
+    "ADD CONSTRAINT items_sku_not_null NOT NULL sku NOT VALID": (
+        "SELECT count(*) FROM public.items WHERE sku IS NULL",
+        "INSERT INTO items (id, shop_id, name) VALUES (9, 1, 'a')",
+    ),
+}
+"""What is NOT VALID, a query for the rows that break it, and one such row."""
+
+
+@pytest.mark.parametrize("constraint", VALIDATED)
+def test_a_validation_is_told_to_hang_on_rows_that_are_not_here(
+    bench: Bench, admin: psycopg.Connection, constraint: str
+) -> None:
+    """With a query that finds them, and though it was added by an earlier version under review."""
+    if "NOT NULL sku" in constraint and admin.info.server_version < 180000:
+        pytest.skip("PostgreSQL 18 and newer")
+    query, row = VALIDATED[constraint]
+    name = constraint.split()[2]
+    adds = source("It is to hold", f"up = [Sql('ALTER TABLE items {constraint}')]\ndown = []")
+    valid = f"Sql('ALTER TABLE items VALIDATE CONSTRAINT {name}')"
+    holds = source("It holds", f"up = [{valid}]\ndown = irreversible('a test')")
+    (found,) = [
+        one
+        for one in bench.findings(example(adds, holds))
+        if one.hazard in {"validation-unproven", "data-dependent-failure"}
+    ]
+    assert (found.version, found.severity, found.statement) == ("003", "note", 1), told([found])
+    assert f"The validation of {name} fails if an older row of items breaks it" in found.sentence
+    assert found.remedy == f"Ask the real database first: {query}"
+    with admin.transaction(force_rollback=True):
+        admin.execute("CREATE TABLE public.shops (id bigint PRIMARY KEY)")
+        admin.execute("CREATE TABLE items (id bigint, shop_id bigint, name text, sku text)")
+        admin.execute("ALTER TABLE items ADD stock integer")
+        admin.execute("INSERT INTO items (shop_id, sku) VALUES (NULL, 'a')")
+        assert admin.execute(query.encode()).fetchone() == (0,)
+        admin.execute(row.encode())
+        assert admin.execute(query.encode()).fetchone() == (1,)
+
+
+def test_what_was_just_added_is_validated_on_rows_of_any_kind(bench: Bench) -> None:
+    """There is no need to guess where rows refuse it."""
+    end = "down = irreversible('a test')"
+    adds = "ALTER TABLE items ADD CONSTRAINT c CHECK (stock IS NULL) NOT VALID"
+    calls = f"Sql({adds!r}), Sql('ALTER TABLE items VALIDATE CONSTRAINT c')"
+    found = bench.findings(example(source("It holds", f"up = [{calls}]\n{end}")))
+    assert any("PostgreSQL refused" in text for one in found for text in one.reasons)
+    assert "validation-unproven" not in {one.hazard for one in found}, told(found)
 
 
 _ALTER = "ALTER TABLE items ADD COLUMN title text"

@@ -17,6 +17,7 @@ from neuron_schema.review.hazards import (
     timeouts,
     transactions,
     types,
+    validating,
     vectors,
 )
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 GROUPS: Final = MappingProxyType(
     {
         "Columns": (*columns.HAZARDS, *types.HAZARDS),
-        "Constraints": constraints.HAZARDS,
+        "Constraints": (*constraints.HAZARDS, *validating.HAZARDS),
         "Indexes": indexes.HAZARDS,
         "Vectors": vectors.HAZARDS,
         "Tables, partitions, views and triggers": tables.HAZARDS,
