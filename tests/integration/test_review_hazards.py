@@ -397,6 +397,7 @@ down = [DropColumn(items.c.number), DropColumn(items.c.token),
     ], told(found)
 
 
+_ALTER = "ALTER TABLE items ADD COLUMN title text"
 CHANGING = {
     "none of the rows here": ("DELETE FROM items WHERE name = 'no such'", "items"),
     "by age": ("DELETE FROM items WHERE created_at < now() - interval '90 days'", "items"),
@@ -520,7 +521,81 @@ def test_what_was_just_added_is_validated_on_rows_of_any_kind(bench: Bench) -> N
     assert "validation-unproven" not in {one.hazard for one in found}, told(found)
 
 
-_ALTER = "ALTER TABLE items ADD COLUMN title text"
+_INDEX = 'Sql("CREATE INDEX i ON items (name)")'
+_NOT_NULL = 'Sql("ALTER TABLE items ALTER COLUMN stock SET NOT NULL")'
+_KEY = 'Sql("ALTER TABLE items ADD CONSTRAINT k FOREIGN KEY (shop_id) REFERENCES shops")'
+_FILL = 'Sql("ALTER TABLE items ADD COLUMN t text"), Sql("UPDATE shops SET name = name")'
+_TINY, _LARGE = (12, 16_384), (9_000_000, 2_000_000_000)
+SIZES = {
+    "an index": (_INDEX, {"items": _TINY}, {"create-index-blocking": "note"}),
+    "an index, just too large": (
+        _INDEX,
+        {"items": (12, 1_048_576)},
+        {"create-index-blocking": "blocking"},
+    ),
+    "an index of which nothing is told": (
+        _INDEX,
+        {"shops": _TINY},
+        {"create-index-blocking": "blocking"},
+    ),
+    "the rows that refuse": (
+        _NOT_NULL,
+        {"items": _TINY},
+        {"set-not-null-scan": "note", "data-dependent-failure": "blocking"},
+    ),
+    "the lock": (
+        'Sql("ALTER TABLE items ADD COLUMN t uuid DEFAULT gen_random_uuid()")',
+        {"items": _TINY},
+        {"add-column-volatile-default": "note", "brief-exclusive-lock": "caution"},
+    ),
+    "a small table that points at a large one": (
+        _KEY,
+        {"items": _TINY, "shops": _LARGE},
+        {"add-fk-valid": "blocking"},
+    ),
+    "a small one that points at a small one": (
+        _KEY,
+        {"items": _TINY, "shops": _TINY},
+        {"add-fk-valid": "note"},
+    ),
+    "work on a large table under the lock of a small one": (
+        _FILL,
+        {"items": _TINY, "shops": _LARGE},
+        {"lock-held-across-statements": "blocking", "bulk-dml": "caution"},
+    ),
+    "work on a small one, and then on a large one": (
+        f'Sql({_ALTER!r}), Sql("UPDATE items SET title = name"), Sql("UPDATE shops SET name = id")',
+        {"items": _TINY, "shops": _LARGE},
+        {"lock-held-across-statements": "blocking"},
+    ),
+    "work on a small one": (
+        _FILL,
+        {"items": _TINY, "shops": _TINY},
+        {"lock-held-across-statements": "note", "bulk-dml": "note"},
+    ),
+}
+"""What is done, how large the real tables are, and how bad what is found is then."""
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_what_grows_with_a_table_is_a_note_on_a_small_one(bench: Bench, case: str) -> None:
+    """Where `--stats` tells of all that it grows with; what small tables have as well stays."""
+    up, tables, severities = SIZES[case]
+    sizes = [(f"public.{name}", *size) for name, size in tables.items()]
+    module = source("A change", f"up = [{up}]\ndown = irreversible('a test')")
+    found = bench.findings(example(module, sizes=sizes))
+    by_hazard = {one.hazard: one for one in found}
+    wanted = {name: str(one.severity) for name, one in by_hazard.items() if name in severities}
+    assert wanted == severities, told(found)
+    for name, severity in severities.items():
+        note = severity == "note"
+        said = "it is a note, as that takes a moment below 1.0 MB"
+        assert (said in by_hazard[name].sentence) == note
+        reason = "--stats tells of items (about 12 rows, 16.0 kB)"
+        if note and name != "bulk-dml":
+            assert reason in by_hazard[name].reasons
+
+
 _FOR_EVER = (
     "blocking",
     "statement 2 waits without a limit for ACCESS EXCLUSIVE on items, and all others who use it "

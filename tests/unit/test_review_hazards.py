@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.truth import claims
 from neuron_schema.catalog import (
     Action,
     Change,
@@ -29,7 +30,7 @@ from neuron_schema.model import Migration, Statement
 from neuron_schema.proof.verify import Proof
 from neuron_schema.review.case import Case
 from neuron_schema.review.findings import Severity
-from neuron_schema.review.hazards import HAZARDS, judge, timeouts
+from neuron_schema.review.hazards import HAZARDS, judge, small, timeouts
 from neuron_schema.review.hazards.judging import _covers
 from neuron_schema.review.hazards.model import BASE, USUAL, source
 from neuron_schema.review.hazards.wording import finding
@@ -332,6 +333,12 @@ def test_the_lock_of_a_sequence_is_not_told_of() -> None:
     numbers = ObjectName(kind=Kind.SEQUENCE, schema="public", name="numbers")
     renames = Measure(locks=(lock(LockMode.ACCESS_EXCLUSIVE, numbers, named=False),), touched=())
     assert judge(case(renames)) == ()
+
+
+def test_what_grows_with_a_table_is_what_the_truth_table_calls_long() -> None:
+    """And what stands still for a reason that nobody knows."""
+    long = {name for name, each in claims.HAZARDS.items() if claims.LONG in each}
+    assert long | {"opaque-ddl"} == small.GROWING
 
 
 def test_what_commits_on_its_own_waits_without_a_limit() -> None:
