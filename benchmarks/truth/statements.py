@@ -343,8 +343,15 @@ EXAMPLES: Final = (
     ),
     _short(
         "update a thousand rows",
-        "UPDATE t SET b = 7 WHERE id BETWEEN -1999 AND -1000",
+        "UPDATE t SET b = 7 WHERE id BETWEEN 0 AND 999",
         "by the key, and not all of them",
+    ),
+    _short("update one row", "UPDATE t SET b = 7 WHERE id = 0", "by the key, and one at most"),
+    _must(
+        LONG,
+        "delete what is old",
+        "DELETE FROM t WHERE at < now() - interval '90 days'",
+        "every row that matches is deleted in one transaction, and stays locked until its end",
     ),
     _must(
         ANOTHER,

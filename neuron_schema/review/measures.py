@@ -73,6 +73,23 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """Rows of a table that was there before, which a statement changes where there are any.
+
+    Attributes:
+        updates: It updates them.
+        deletes: It deletes them.
+        most: How many there can be, whatever is in the table, as a unique key or the statement's
+            own list tells; None where as many as there are, or where nothing tells.
+    """
+
+    table: ObjectName
+    updates: bool
+    deletes: bool
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """PostgreSQL refused a statement.
 
@@ -91,6 +108,22 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockTimeout:
+    """How many milliseconds a statement could wait for a lock; 0 is no limit.
+
+    Attributes:
+        before: When it began.
+        after: When it had ended. What it sets and puts back within itself is not seen.
+        reset: It made that what the server, the database or the role says, of which nobody knows
+            what that is elsewhere: ``after`` is 0.
+    """
+
+    before: int
+    after: int
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """What one statement did, run in one way.
 
@@ -101,6 +134,8 @@ class Measure:
         built: Indexes that were built.
         scans: Tables that were read whole, whatever for.
         written: Rows that it wrote.
+        sought: Rows that it was to change, whether there were any or not; nothing is known of an
+            operation that PostgreSQL commits on its own.
         wal_bytes: Bytes of write-ahead log; of a few rows, so only ever to be compared. It is the
             server's, so that it differs a little from time to time, and a shared one adds others'.
         cascaded: What it dropped without naming it, columns and indexes included.
@@ -111,6 +146,8 @@ class Measure:
         renamed: Tables and columns, each with its new name.
         filled: Tables into which it wrote rows and of which nothing else is told: new ones.
         said: The server's messages at debug level that tell of work.
+        lock_timeout: What limited its waiting for locks; None where nothing does, as PostgreSQL
+            commits it on its own.
         failed: How it failed, or None.
     """
 
@@ -120,6 +157,7 @@ class Measure:
     built: tuple[IndexBuild, ...] = ()
     scans: tuple[Scan, ...] = ()
     written: tuple[Written, ...] = ()
+    sought: tuple[Sought, ...] = ()
     wal_bytes: int = 0
     cascaded: tuple[ObjectName, ...] = ()
     truncated: tuple[ObjectName, ...] = ()
@@ -127,6 +165,7 @@ class Measure:
     renamed: tuple[tuple[ObjectName, ObjectName], ...] = ()
     filled: tuple[ObjectName, ...] = ()
     said: tuple[str, ...] = ()
+    lock_timeout: LockTimeout | None = None
     failed: Failed | None = None
 
     @property

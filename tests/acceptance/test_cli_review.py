@@ -469,6 +469,6 @@ def test_a_table_of_an_edited_version_or_of_known_size_is_not_new(
 
     assert blocking() == ["005"]
     stats = {"schema_version": 1, "taken_on": "2026-11-22", "server_major": None}
-    tables = {"public.d": {"rows": 5, "bytes": 8192}}
+    tables = {"public.d": {"rows": 50_000, "bytes": 8_192_000}}
     (tmp_path / "stats.json").write_text(json.dumps({**stats, "tables": tables}))
     assert blocking("--stats", "stats.json") == ["005", "006"]

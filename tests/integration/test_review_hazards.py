@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from neuron_schema.ops import Backfill
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.review.findings import Severity
-from neuron_schema.review.hazards import HAZARDS, judge
+from neuron_schema.review.hazards import HAZARDS, facts, judge
 from neuron_schema.review.hazards.model import BASE, example, source
 from tests.conftest import from_engine_url
 from tests.hazard_examples import Bench
@@ -17,6 +19,7 @@ from tests.hazard_examples import Bench
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import psycopg
     from sqlalchemy.engine import URL
 
     from neuron_schema.review.findings import Finding
@@ -191,7 +194,7 @@ def test_what_is_harmless_is_not_called_blocking(bench: Bench, case: str) -> Non
     module = source("Harmless", f"up = [Sql({HARMLESS[case]!r})]\ndown = irreversible('a test')")
     found = bench.findings(example(module, base=base))
     allowed = {"brief-exclusive-lock", "collateral-table-lock", "irreversible"}
-    allowed |= {"fk-unindexed", "breaks-previous-release"}
+    allowed |= {"fk-unindexed", "breaks-previous-release", "validation-unproven"}
     assert {each.hazard for each in found} <= allowed, told(found)
     assert Severity.BLOCKING not in {each.severity for each in found}, told(found)
 
@@ -392,6 +395,320 @@ down = [DropColumn(items.c.number), DropColumn(items.c.token),
         (2, "add-column-volatile-default", "public.items.token"),
         (3, "alter-type-rewrite", "public.items.stock"),
     ], told(found)
+
+
+_ALTER = "ALTER TABLE items ADD COLUMN title text"
+CHANGING = {
+    "none of the rows here": ("DELETE FROM items WHERE name = 'no such'", "items"),
+    "by age": ("DELETE FROM items WHERE created_at < now() - interval '90 days'", "items"),
+    "with another table": (
+        "DELETE FROM items USING shops WHERE shops.id = shop_id AND shops.name = 'no such'",
+        "items",
+    ),
+    "in a block": ("DO $$ BEGIN EXECUTE 'DELETE FROM ' || 'items WHERE id < -9'; END $$", "items"),
+    "some of the rows here": ("UPDATE items SET name = 'x' WHERE price IS NULL", "items"),
+    "a long range of the key": ("UPDATE items SET name = 'x' WHERE id BETWEEN 0 AND 1000", "items"),
+    "listed by another table": (
+        "INSERT INTO shops SELECT id, name FROM items ON CONFLICT (id) DO UPDATE SET name = 'x'",
+        "shops",
+    ),
+    "the row of a key": ("UPDATE items SET name = 'x' WHERE id = 0", ""),
+    "the row of a key that is not there": ("DELETE FROM items WHERE id = 12345", ""),
+    "a short range of the key": ("UPDATE items SET name = 'x' WHERE id BETWEEN 0 AND 999", ""),
+    "listed": ("INSERT INTO shops VALUES (0, 'a') ON CONFLICT (id) DO UPDATE SET name = 'x'", ""),
+    "new ones": ("INSERT INTO shops VALUES (77, 'a'), (78, 'b')", ""),
+}
+"""What changes rows, and the table of which it may be any number."""
+
+
+@pytest.mark.parametrize("case", CHANGING)
+def test_whether_the_rows_here_match_decides_nothing(bench: Bench, case: str) -> None:
+    """As many as match are many, and what a key or a list bounds is not."""
+    sql, table = CHANGING[case]
+    module = source("It changes rows", f"up = [Sql({sql!r})]\ndown = irreversible('a test')")
+    found = bench.findings(example(module))
+    told_of = [(one.hazard, str(one.object)) for one in found if one.hazard != "irreversible"]
+    assert told_of == ([("bulk-dml", f"public.{table}")] if table else []), told(found)
+
+
+def test_that_no_row_here_matched_is_told(bench: Bench) -> None:
+    """The sentence promises none, and the reason says what was measured."""
+    sql = CHANGING["none of the rows here"][0]
+    module = source("It changes rows", f"up = [Sql({sql!r})]\ndown = irreversible('a test')")
+    (found,) = [one for one in bench.findings(example(module)) if one.hazard == "bulk-dml"]
+    assert found.sentence.startswith("Statement 1 deletes as many rows as match of items in one")
+    assert found.reasons[0] == (
+        "of a few hostile rows it changed none: elsewhere it is as many as match"
+    )
+
+
+def test_a_row_that_is_changed_by_its_key_is_no_work_under_a_lock(bench: Bench) -> None:
+    """That a tiny table is read for it says nothing of a large one."""
+    end = "down = irreversible('a test')"
+    for where, hazards in (
+        ("id = 0", {"brief-exclusive-lock"}),
+        ("name = 'no such'", {"lock-held-across-statements", "bulk-dml"}),
+    ):
+        calls = f"Sql({_ALTER!r}), Sql({f'UPDATE items SET sku = NULL WHERE {where}'!r})"
+        found = bench.findings(example(source("Two", f"up = [{calls}]\n{end}")))
+        assert {one.hazard for one in found} - {"irreversible"} == hazards, told(found)
+
+
+def test_a_thousand_rows_are_what_a_backfill_takes_at_once() -> None:
+    """Who asks for a Backfill of fewer would gain nothing by it."""
+    assert inspect.signature(Backfill).parameters["batch_size"].default == facts.FEW
+
+
+VALIDATED = {
+    "ADD CONSTRAINT c CHECK (stock < 1000000) NOT VALID": (
+        "SELECT count(*) FROM public.items WHERE NOT ((stock < 1000000))",
+        "INSERT INTO items (id, shop_id, name, stock) VALUES (9, 1, 'a', 2000000)",
+    ),
+    "ADD CONSTRAINT c FOREIGN KEY (shop_id) REFERENCES shops NOT VALID": (
+        "SELECT count(*) FROM public.items a WHERE a.shop_id IS NOT NULL AND NOT EXISTS "
+        "(SELECT FROM public.shops b WHERE b.id = a.shop_id)",
+        "INSERT INTO items (id, shop_id, name) VALUES (9, 99, 'a')",
+    ),
+    "ADD CONSTRAINT c NOT NULL sku NOT VALID": (
+        "SELECT count(*) FROM public.items WHERE sku IS NULL",
+        "INSERT INTO items (id, shop_id, name) VALUES (9, 1, 'a')",
+    ),
+    "ADD CONSTRAINT items_sku_not_null NOT NULL sku NOT VALID": (
+        "SELECT count(*) FROM public.items WHERE sku IS NULL",
+        "INSERT INTO items (id, shop_id, name) VALUES (9, 1, 'a')",
+    ),
+}
+"""What is NOT VALID, a query for the rows that break it, and one such row."""
+
+
+@pytest.mark.parametrize("constraint", VALIDATED)
+def test_a_validation_is_told_to_hang_on_rows_that_are_not_here(
+    bench: Bench, admin: psycopg.Connection, constraint: str
+) -> None:
+    """With a query that finds them, and though it was added by an earlier version under review."""
+    if "NOT NULL sku" in constraint and admin.info.server_version < 180000:
+        pytest.skip("PostgreSQL 18 and newer")
+    query, row = VALIDATED[constraint]
+    name = constraint.split()[2]
+    adds = source("It is to hold", f"up = [Sql('ALTER TABLE items {constraint}')]\ndown = []")
+    valid = f"Sql('ALTER TABLE items VALIDATE CONSTRAINT {name}')"
+    holds = source("It holds", f"up = [{valid}]\ndown = irreversible('a test')")
+    (found,) = [
+        one
+        for one in bench.findings(example(adds, holds))
+        if one.hazard in {"validation-unproven", "data-dependent-failure"}
+    ]
+    assert (found.version, found.severity, found.statement) == ("003", "note", 1), told([found])
+    assert f"The validation of {name} fails if an older row of items breaks it" in found.sentence
+    assert found.remedy == f"Ask the real database first: {query}"
+    with admin.transaction(force_rollback=True):
+        admin.execute("CREATE TABLE public.shops (id bigint PRIMARY KEY)")
+        admin.execute("CREATE TABLE items (id bigint, shop_id bigint, name text, sku text)")
+        admin.execute("ALTER TABLE items ADD stock integer")
+        admin.execute("INSERT INTO items (shop_id, sku) VALUES (NULL, 'a')")
+        assert admin.execute(query.encode()).fetchone() == (0,)
+        admin.execute(row.encode())
+        assert admin.execute(query.encode()).fetchone() == (1,)
+
+
+def test_what_was_just_added_is_validated_on_rows_of_any_kind(bench: Bench) -> None:
+    """There is no need to guess where rows refuse it."""
+    end = "down = irreversible('a test')"
+    adds = "ALTER TABLE items ADD CONSTRAINT c CHECK (stock IS NULL) NOT VALID"
+    calls = f"Sql({adds!r}), Sql('ALTER TABLE items VALIDATE CONSTRAINT c')"
+    found = bench.findings(example(source("It holds", f"up = [{calls}]\n{end}")))
+    assert any("PostgreSQL refused" in text for one in found for text in one.reasons)
+    assert "validation-unproven" not in {one.hazard for one in found}, told(found)
+
+
+_INDEX = 'Sql("CREATE INDEX i ON items (name)")'
+_NOT_NULL = 'Sql("ALTER TABLE items ALTER COLUMN stock SET NOT NULL")'
+_KEY = 'Sql("ALTER TABLE items ADD CONSTRAINT k FOREIGN KEY (shop_id) REFERENCES shops")'
+_FILL = 'Sql("ALTER TABLE items ADD COLUMN t text"), Sql("UPDATE shops SET name = name")'
+_TINY, _LARGE = (12, 16_384), (9_000_000, 2_000_000_000)
+SIZES = {
+    "an index": (_INDEX, {"items": _TINY}, {"create-index-blocking": "note"}),
+    "an index, just too large": (
+        _INDEX,
+        {"items": (12, 1_048_576)},
+        {"create-index-blocking": "blocking"},
+    ),
+    "an index of which nothing is told": (
+        _INDEX,
+        {"shops": _TINY},
+        {"create-index-blocking": "blocking"},
+    ),
+    "the rows that refuse": (
+        _NOT_NULL,
+        {"items": _TINY},
+        {"set-not-null-scan": "note", "data-dependent-failure": "blocking"},
+    ),
+    "the lock": (
+        'Sql("ALTER TABLE items ADD COLUMN t uuid DEFAULT gen_random_uuid()")',
+        {"items": _TINY},
+        {"add-column-volatile-default": "note", "brief-exclusive-lock": "caution"},
+    ),
+    "a small table that points at a large one": (
+        _KEY,
+        {"items": _TINY, "shops": _LARGE},
+        {"add-fk-valid": "blocking"},
+    ),
+    "a small one that points at a small one": (
+        _KEY,
+        {"items": _TINY, "shops": _TINY},
+        {"add-fk-valid": "note"},
+    ),
+    "work on a large table under the lock of a small one": (
+        _FILL,
+        {"items": _TINY, "shops": _LARGE},
+        {"lock-held-across-statements": "blocking", "bulk-dml": "caution"},
+    ),
+    "work on a small one, and then on a large one": (
+        f'Sql({_ALTER!r}), Sql("UPDATE items SET title = name"), Sql("UPDATE shops SET name = id")',
+        {"items": _TINY, "shops": _LARGE},
+        {"lock-held-across-statements": "blocking"},
+    ),
+    "work on a small one": (
+        _FILL,
+        {"items": _TINY, "shops": _TINY},
+        {"lock-held-across-statements": "note", "bulk-dml": "note"},
+    ),
+}
+"""What is done, how large the real tables are, and how bad what is found is then."""
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_what_grows_with_a_table_is_a_note_on_a_small_one(bench: Bench, case: str) -> None:
+    """Where `--stats` tells of all that it grows with; what small tables have as well stays."""
+    up, tables, severities = SIZES[case]
+    sizes = [(f"public.{name}", *size) for name, size in tables.items()]
+    module = source("A change", f"up = [{up}]\ndown = irreversible('a test')")
+    found = bench.findings(example(module, sizes=sizes))
+    by_hazard = {one.hazard: one for one in found}
+    wanted = {name: str(one.severity) for name, one in by_hazard.items() if name in severities}
+    assert wanted == severities, told(found)
+    for name, severity in severities.items():
+        note = severity == "note"
+        said = "it is a note, as that takes a moment below 1.0 MB"
+        assert (said in by_hazard[name].sentence) == note
+        reason = "--stats tells of items (about 12 rows, 16.0 kB)"
+        if note and name != "bulk-dml":
+            assert reason in by_hazard[name].reasons
+
+
+_FOR_EVER = (
+    "blocking",
+    "statement 2 waits without a limit for ACCESS EXCLUSIVE on items, and all others who use it "
+    "wait behind it for as long",
+    "the runner waits without a limit, as lock_timeout is 0",
+)
+_AS_USUAL = ("", "", "the runner waits at most lock_timeout, and tries again")
+WAITS = {
+    "SET LOCAL": (["SET LOCAL lock_timeout = 0", _ALTER], "", *_FOR_EVER),
+    "SET": (["SET lock_timeout = 0", _ALTER], "", *_FOR_EVER),
+    "set_config": (["SELECT set_config('lock_timeout', '0', true)", _ALTER], "", *_FOR_EVER),
+    "RESET": (["RESET lock_timeout", _ALTER], "", *_FOR_EVER),
+    "TO DEFAULT": (["SET LOCAL lock_timeout TO DEFAULT", _ALTER], "", *_FOR_EVER),
+    "in a block": (
+        [f"DO $$ BEGIN PERFORM set_config('lock_timeout', '0', true); {_ALTER}; END $$"],
+        "",
+        "blocking",
+        "Statement 1 sets lock_timeout to 0: statement 1 waits without a limit",
+        _FOR_EVER[-1],
+    ),
+    "half a minute": (
+        ["SET LOCAL lock_timeout = '30s'", _ALTER],
+        "",
+        "caution",
+        "Statement 1 sets lock_timeout to 30 s: statement 2 waits up to 30 s at each attempt for",
+        "the runner waits at most 30 s, to which the version sets lock_timeout, and tries again",
+    ),
+    "half a second": (
+        ["SET LOCAL lock_timeout = '500ms'", _ALTER],
+        "",
+        "",
+        "",
+        "the runner waits at most 0.5 s, to which the version sets lock_timeout, and tries again",
+    ),
+    "put back in time": (
+        ["SET lock_timeout = 0", "SET lock_timeout = '1s'", _ALTER],
+        "",
+        "caution",
+        "Statement 1 sets lock_timeout to 0: what comes after it waits for locks without a limit",
+        "the runner waits at most 1 s, to which the version sets lock_timeout, and tries again",
+    ),
+    "after the lock": ([_ALTER, "SET lock_timeout = '5s'"], "", "note", "5 s", _AS_USUAL[-1]),
+    "settings": (
+        [_ALTER],
+        'settings = {"lock_timeout": "30s"}',
+        "",
+        "",
+        "the runner waits at most 30 s, to which the version sets lock_timeout, and tries again",
+    ),
+    "no limit in settings": (
+        [_ALTER],
+        'settings = {"lock_timeout": 0}',
+        "blocking",
+        "`settings` sets lock_timeout to 0: statement 1 waits without a limit for",
+        _FOR_EVER[-1],
+    ),
+    "another setting": (["SET LOCAL work_mem = '64MB'", _ALTER], "", *_AS_USUAL),
+}
+"""What sets lock_timeout: how bad it is, what is said of it, and of the lock."""
+
+
+@pytest.mark.parametrize("case", WAITS)
+def test_how_long_a_version_waits_for_its_locks_is_as_it_sets_it(bench: Bench, case: str) -> None:
+    """A limit that it takes away is a finding, and none is told of that is not there."""
+    up, settings, severity, said, brief = WAITS[case]
+    calls = ", ".join(f"Sql({each!r})" for each in up)
+    module = source("It waits", f"{settings}\nup = [{calls}]\ndown = irreversible('a test')")
+    found = {each.hazard: each for each in bench.findings(example(module))}
+    raised = found.get("lock-timeout-raised")
+    assert ("" if raised is None else raised.severity) == severity
+    assert said in (raised.sentence if raised is not None else "")
+    assert brief in found["brief-exclusive-lock"].sentence
+
+
+def test_the_servers_own_limit_is_none_to_go_by(bench: Bench) -> None:
+    """Elsewhere it is another, and mostly there is none."""
+    up = f'up = [Sql("SET LOCAL lock_timeout TO DEFAULT"), Sql({_ALTER!r})]'
+    module = source("It waits", f"{up}\ndown = irreversible('a test')")
+    (found,) = [one for one in bench.findings(example(module)) if "raised" in one.hazard]
+    assert found.sentence.startswith(
+        "Statement 1 sets lock_timeout back to the server's own, which is no limit unless somebody "
+        "gave it one: statement 2 waits"
+    )
+
+
+LOCKING = {
+    "collateral-table-lock": "CREATE TABLE tags (id bigint REFERENCES items)",
+    "drop-index-blocking": "DROP INDEX idx_items_shop",
+    "create-trigger": "CREATE TRIGGER g BEFORE INSERT ON items EXECUTE FUNCTION noted()",
+    "partition-detach-blocking": "ALTER TABLE parts DETACH PARTITION parts_1",
+}
+
+
+@pytest.mark.parametrize("hazard", LOCKING)
+def test_no_finding_tells_of_a_limit_that_was_taken_away(bench: Bench, hazard: str) -> None:
+    """Each of those that say how long others wait."""
+    more = """
+up += [
+    Sql("CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"),
+    Sql("CREATE TABLE parts (id integer) PARTITION BY LIST (id)"),
+    Sql("CREATE TABLE parts_1 PARTITION OF parts DEFAULT"),
+]
+"""
+    base = f"{BASE}\nfrom neuron_schema.ops import Sql\n{more}"
+    end = "down = irreversible('a test')"
+    usual = source("It waits", f"up = [Sql({LOCKING[hazard]!r})]\n{end}")
+    (found,) = [one for one in bench.findings(example(usual, base=base)) if one.hazard == hazard]
+    assert "at most lock_timeout" in found.sentence
+    ever = source(
+        "It waits", f"up = [Sql('SET lock_timeout = 0'), Sql({LOCKING[hazard]!r})]\n{end}"
+    )
+    (found,) = [one for one in bench.findings(example(ever, base=base)) if one.hazard == hazard]
+    assert ", without a limit, as lock_timeout is 0, and then for a moment" in found.sentence
 
 
 def test_what_is_dropped_and_made_anew_loses_its_values(bench: Bench) -> None:

@@ -135,7 +135,7 @@ def test_new_tables_are_silent(shadow: Shadow, tmp_path: Path) -> None:
     for statement in measured(shadow, tmp_path, T, up).statements:
         for found in (statement.shipped, statement.alone):
             assert found is not None
-            silent = replace(found, wal_bytes=0, touched=None, filled=())
+            silent = replace(found, wal_bytes=0, touched=None, filled=(), lock_timeout=None)
             assert silent == type(found)(), statement.sql
 
 
@@ -268,6 +268,22 @@ def test_the_validation_of_a_foreign_key_is_a_scan_of_both(shadow: Shadow, tmp_p
     words = 'validating foreign key constraint "fk"'
     assert found.said == (words,)
     assert {each.why for each in found.scans} == {words}
+
+
+def test_a_partition_is_read_once_for_its_parents_foreign_key(
+    shadow: Shadow, tmp_path: Path
+) -> None:
+    """Its share of the key has the name of it, and is no second one."""
+    setup = [
+        T,
+        "CREATE TABLE p (id integer) PARTITION BY LIST (id)",
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+        "CREATE TABLE p2 PARTITION OF p DEFAULT",
+    ]
+    key = "ALTER TABLE p ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES t"
+    found = shipped(measured(shadow, tmp_path, setup, key))
+    times = {str(each.table): each.times for each in found.scans}
+    assert (times["public.p1"], times["public.p2"]) == (1, 1)
 
 
 def test_a_foreign_key_of_the_same_name_elsewhere_is_not_validated(
@@ -487,6 +503,32 @@ def test_an_index_that_is_made_anew_has_not_vanished(shadow: Shadow, tmp_path: P
         ("i", True),
         ("t_pkey", True),
     ]
+
+
+def test_a_constraint_that_becomes_a_part_of_the_parents_has_not_vanished(
+    shadow: Shadow, tmp_path: Path
+) -> None:
+    """ATTACH PARTITION keeps the partition's keys; what goes with them is told all the same."""
+    setup = [
+        "CREATE TABLE one (id integer PRIMARY KEY)",
+        """CREATE TABLE p (id integer, o integer REFERENCES one, d date, PRIMARY KEY (id, d))
+             PARTITION BY RANGE (d)""",
+        """CREATE TABLE p1 (id integer NOT NULL, o integer, d date NOT NULL,
+             CONSTRAINT p1_key PRIMARY KEY (id, d), CONSTRAINT p1_one FOREIGN KEY (o)
+             REFERENCES one, CONSTRAINT p1_d CHECK (d >= '2027-01-01' AND d < '2028-01-01'))""",
+    ]
+    attach = "ALTER TABLE p ATTACH PARTITION p1 FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')"
+    up = [attach, "ALTER TABLE p DETACH PARTITION p1", "ALTER TABLE one DROP COLUMN id CASCADE"]
+    found = measured(shadow, tmp_path, setup, up)
+    assert [[str(each) for each in shipped(found, n).cascaded] for n in (1, 2, 3)] == [
+        [],
+        [],
+        ["public.one.one_pkey", "public.p.p_o_fkey", "public.p1.p1_one"],
+    ]
+    # Through the parent it goes as a share of the parent's, which is the one that is told of.
+    (tmp_path / "2").mkdir()
+    found = measured(shadow, tmp_path / "2", setup, [attach, "DROP TABLE one CASCADE"])
+    assert [str(each) for each in shipped(found, 2).cascaded] == ["public.p.p_o_fkey"]
 
 
 # --- who has to wait

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.truth import claims
 from neuron_schema.catalog import (
     Action,
     Change,
@@ -24,11 +25,12 @@ from neuron_schema.catalog import (
     Snapshot,
     diff,
 )
+from neuron_schema.locking import SessionSettings
 from neuron_schema.model import Migration, Statement
 from neuron_schema.proof.verify import Proof
 from neuron_schema.review.case import Case
 from neuron_schema.review.findings import Severity
-from neuron_schema.review.hazards import HAZARDS, judge
+from neuron_schema.review.hazards import HAZARDS, judge, small, timeouts
 from neuron_schema.review.hazards.judging import _covers
 from neuron_schema.review.hazards.model import BASE, USUAL, source
 from neuron_schema.review.hazards.wording import finding
@@ -331,6 +333,25 @@ def test_the_lock_of_a_sequence_is_not_told_of() -> None:
     numbers = ObjectName(kind=Kind.SEQUENCE, schema="public", name="numbers")
     renames = Measure(locks=(lock(LockMode.ACCESS_EXCLUSIVE, numbers, named=False),), touched=())
     assert judge(case(renames)) == ()
+
+
+def test_what_grows_with_a_table_is_what_the_truth_table_calls_long() -> None:
+    """And what stands still for a reason that nobody knows."""
+    long = {name for name, each in claims.HAZARDS.items() if claims.LONG in each}
+    assert long | {"opaque-ddl"} == small.GROWING
+
+
+def test_what_commits_on_its_own_waits_without_a_limit() -> None:
+    """The runner sets none there, and does not try again."""
+    alone = Measure(locks=(lock(LockMode.ACCESS_EXCLUSIVE),))
+    (found,) = judge(case(StatementMeasure(number=1, sql="", shipped=alone, concurrent=True)))
+    assert found.hazard == "brief-exclusive-lock"
+    assert found.sentence.endswith("the runner waits without a limit, as lock_timeout is 0")
+
+
+def test_a_limit_that_is_the_runners_own_is_none_that_is_raised() -> None:
+    """As long as it waits where nobody tells it otherwise."""
+    assert SessionSettings(search_path="").lock_timeout * 1000 == timeouts._USUAL_MS
 
 
 def test_a_table_that_is_locked_without_being_named_is_told_of() -> None:

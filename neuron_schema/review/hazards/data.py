@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.review.findings import Severity
-from neuron_schema.review.hazards.facts import ran
+from neuron_schema.review.hazards.facts import changes_few, ran
 from neuron_schema.review.hazards.model import Hazard, example, source
 from neuron_schema.review.hazards.wording import finding, listed, reasons, refusal, sized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from neuron_schema.catalog import ObjectName
     from neuron_schema.proof.cycle import Failure
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
+    from neuron_schema.review.hazards.facts import Ran
+    from neuron_schema.review.measures import Written
 
 _ERRORS: Final = "https://www.postgresql.org/docs/current/errcodes-appendix.html"
 
@@ -35,31 +38,50 @@ def _emptied(case: Case) -> Iterator[Finding]:
 
 
 def _written(case: Case) -> Iterator[Finding]:
+    """Yield the tables of which a statement changes as many rows as match.
+
+    That none of the rows here matches says nothing of those elsewhere, so it is the server's plan
+    that counts; and what it proves to be few is no finding, though some rows here match.
+    """
     for each in ran(case):
         if each.statement.concurrent:
             continue
-        for one in each.measure.written:
-            what = [
-                text
-                for count, text in ((one.updated, "updates"), (one.deleted, "deletes"))
-                if count
-            ]
-            if not what:
+        written = {one.table: one for one in each.measure.written if one.updated or one.deleted}
+        sought = [one.table for one in each.measure.sought]
+        for table in sorted({*written, *sought}, key=lambda name: name.sort_key):
+            if changes_few(each.measure, table):
                 continue
-            yield finding(
-                case,
-                "bulk-dml",
-                Severity.CAUTION,
-                one.table,
-                f"Statement {each.number} {listed(what)} rows of {sized(case, one.table)} in one "
-                "transaction: others who change the same rows wait for its end, the old values are "
-                "gone, and the dead rows stay until a vacuum",
-                statement=each.number,
-                reasons=(
-                    f"of a few hostile rows it updated {one.updated} and deleted {one.deleted}",
-                    *reasons(case, each, one.table),
-                ),
-            )
+            yield _of_rows(case, each, table, written.get(table))
+
+
+def _of_rows(case: Case, each: Ran, table: ObjectName, written: Written | None) -> Finding:
+    sought = [one for one in each.measure.sought if one.table == table]
+    updated, deleted = (written.updated, written.deleted) if written is not None else (0, 0)
+    what = [
+        text
+        for so, text in (
+            (updated or any(one.updates for one in sought), "updates"),
+            (deleted or any(one.deletes for one in sought), "deletes"),
+        )
+        if so
+    ]
+    if written is not None:
+        measured = f"of a few hostile rows it updated {updated} and deleted {deleted}"
+        rows = "rows"
+    else:
+        measured = "of a few hostile rows it changed none: elsewhere it is as many as match"
+        rows = "as many rows as match"
+    return finding(
+        case,
+        "bulk-dml",
+        Severity.CAUTION,
+        table,
+        f"Statement {each.number} {listed(what)} {rows} of {sized(case, table)} in one "
+        "transaction: others who change the same rows wait for its end, the old values are "
+        "gone, and the dead rows stay until a vacuum",
+        statement=each.number,
+        reasons=(measured, *reasons(case, each, table)),
+    )
 
 
 def _on_rows(case: Case) -> Iterator[Finding]:
@@ -188,7 +210,10 @@ down = [DropTable(items_new)]
     Hazard(
         id="bulk-dml",
         title="Many rows changed in one transaction",
-        condition="UPDATE or DELETE changes rows of an existing table, and is no Backfill.",
+        condition="UPDATE, DELETE, MERGE or ON CONFLICT DO UPDATE changes rows of an existing "
+        "table, or would if any matched, and is no Backfill. What changes a thousand rows at most "
+        "is none: those of a unique key's values, of a range of its whole numbers, or listed by "
+        "VALUES.",
         effect="All changed rows stay locked until the version is committed, so that others who "
         "change them wait; as many dead rows are left; the write-ahead log and the replicas get "
         "all of it at once; what the rows were is gone.",

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
     from neuron_schema.catalog import Change, ObjectName
     from neuron_schema.review.case import Case
-    from neuron_schema.review.measures import Measure, StatementMeasure, TableLock
+    from neuron_schema.review.measures import LockTimeout, Measure, StatementMeasure, TableLock
 
 Place: TypeAlias = tuple[str | None, str]
 """Schema and name of a relation."""
+
+FEW = 1000
+"""So many rows are changed in a moment: as many as a Backfill takes for its first batch."""
 
 KEPT = frozenset((Access.READS, Access.WRITES))
 
@@ -189,6 +192,45 @@ def domain_of(case: Case, type_: str) -> Domain | None:
         if isinstance(each, Domain) and f"{spelled(each.schema)}.{spelled(each.name)}" == type_:
             return each
     return None
+
+
+def set_limit(case: Case) -> int | None:
+    """Return the milliseconds to which a version's ``settings`` set ``lock_timeout``, or None."""
+    text = dict(case.migration.settings).get("lock_timeout")
+    return int(text.removesuffix("ms")) if text is not None else None
+
+
+def lock_limit(case: Case, each: Ran) -> int | None:
+    """Return how many milliseconds a statement may wait for a lock; 0 for no limit.
+
+    None where that is what the runner is told, whatever it is. A limit that the statement itself
+    sets counts, where it is the longer one.
+    """
+    if each.statement.concurrent:
+        # A limit there would leave it half-done, so the runner sets none.
+        return 0
+    limits = lock_timeouts(case)
+    own = limits.get(each.number)
+    runners = next(iter(limits.values())).before if limits else 0
+    changed = {own.before, own.after} - {runners} if own is not None else set()
+    if not changed:
+        return set_limit(case)
+    return 0 if 0 in changed else max(changed)
+
+
+def lock_timeouts(case: Case) -> dict[int, LockTimeout]:
+    """Return what limited the waiting for locks, by statement, in the version's transaction."""
+    return {
+        each.number: each.shipped.lock_timeout
+        for each in case.measure.statements
+        if each.shipped is not None and each.shipped.lock_timeout is not None
+    }
+
+
+def changes_few(measure: Measure, table: ObjectName) -> bool:
+    """Whether a statement changes a table's rows and, whatever is in it, only a few of them."""
+    most = [one.most for one in measure.sought if one.table == table]
+    return bool(most) and all(each is not None and each <= FEW for each in most)
 
 
 def own_lock(each: Ran, table: ObjectName) -> TableLock | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from neuron_schema.catalog.model import Kind, ObjectName, Relation, spelled
 from neuron_schema.review.hazards.facts import Place, place
-from neuron_schema.review.measures import IndexBuild, Measure, Scan, TableLock, Written
+from neuron_schema.review.measures import IndexBuild, Measure, Scan, Sought, TableLock, Written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -71,6 +71,7 @@ class _Families:
             built=tuple(dict.fromkeys(self._build(one, ours) for one in measure.built)),
             scans=tuple(_scans(measure.scans, ours)),
             written=tuple(_written(measure.written, ours)),
+            sought=tuple(dict.fromkeys(_sought(measure.sought, ours))),
             truncated=tuple(dict.fromkeys(_as(name, ours) for name in measure.truncated)),
         )
 
@@ -135,6 +136,10 @@ def _scans(scans: Iterable[Scan], ours: Mapping[Place, ObjectName]) -> Iterator[
     for table, ones in found.items():
         why = "; ".join(dict.fromkeys(each.why for each in ones if each.why))
         yield Scan(table=table, times=max(each.times for each in ones), why=why)
+
+
+def _sought(sought: Iterable[Sought], ours: Mapping[Place, ObjectName]) -> Iterator[Sought]:
+    return (replace(each, table=_as(each.table, ours)) for each in sought)
 
 
 def _written(written: Iterable[Written], ours: Mapping[Place, ObjectName]) -> Iterator[Written]:

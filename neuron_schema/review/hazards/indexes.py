@@ -29,6 +29,7 @@ from neuron_schema.review.hazards.wording import (
     stop_of,
     table_name,
     table_of,
+    waited,
     why,
 )
 from neuron_schema.review.locks import Access, LockMode
@@ -131,7 +132,7 @@ def _dropped(case: Case) -> Iterator[Finding]:
                     change.object,
                     f"The index {named(change.object)} is dropped under ACCESS EXCLUSIVE on "
                     f"{table_name(change.object)}: reads and writes wait while it waits for those "
-                    "at work, at most lock_timeout, and then for a moment",
+                    f"at work, {waited(case, each)}, and then for a moment",
                     statement=each.number,
                     reasons=reasons(case, each, table_of(change.object)),
                 )

@@ -9,6 +9,7 @@ from neuron_schema.review.hazards.acceptance import acceptances, accepted
 from neuron_schema.review.hazards.facts import same_table
 from neuron_schema.review.hazards.folding import folded
 from neuron_schema.review.hazards.registry import HAZARDS
+from neuron_schema.review.hazards.small import GROWING, lowered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +25,10 @@ def judge(case: Case) -> tuple[Finding, ...]:
     for the same case: severity, statement, the order of the registry, the object's name.
     """
     case = folded(case)
-    found = [each for hazard in HAZARDS.values() for each in hazard.check(case)]
-    told = [each for each in found if not _is_covered(each, found)]
+    checked = [each for hazard in HAZARDS.values() for each in hazard.check(case)]
+    found = [lowered(case, each) for each in checked]
+    small = [now for was, now in zip(checked, found, strict=True) if now is not was]
+    told = [each for each in found if not _is_covered(each, found, small)]
     wrong = acceptances(case, {each.hazard for each in told}, HAZARDS)
     complete = (
         replace(each, remedy=each.remedy or HAZARDS[each.hazard].remedy)
@@ -34,8 +37,14 @@ def judge(case: Case) -> tuple[Finding, ...]:
     return tuple(sorted(complete, key=_order))
 
 
-def _is_covered(finding: Finding, found: Sequence[Finding]) -> bool:
-    return any(_covers(other, finding) for other in found)
+def _is_covered(finding: Finding, found: Sequence[Finding], small: Sequence[Finding]) -> bool:
+    """Whether another finding says what one would.
+
+    One that is a note because its table is small does not say it of what small tables have too: a
+    lock that waits for those at work, rows that refuse.
+    """
+    others = (each for each in found if finding.hazard in GROWING or each not in small)
+    return any(_covers(other, finding) for other in others)
 
 
 def _covers(special: Finding, general: Finding) -> bool:

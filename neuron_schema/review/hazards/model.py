@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
 
-USUAL: Final = frozenset({"brief-exclusive-lock", "down-loses-data"})
-"""What comes with nearly every version: a short lock, and a ``down`` that drops what was added."""
+USUAL: Final = frozenset({"brief-exclusive-lock", "down-loses-data", "validation-unproven"})
+"""What comes with nearly every version: a short lock, and a ``down`` that drops what was added; and
+what comes with every VALIDATE, which is the way around much that is worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,10 @@ from neuron_schema.review.hazards import (
     indexes,
     proofs,
     tables,
+    timeouts,
     transactions,
     types,
+    validating,
     vectors,
 )
 
@@ -27,11 +29,11 @@ if TYPE_CHECKING:
 GROUPS: Final = MappingProxyType(
     {
         "Columns": (*columns.HAZARDS, *types.HAZARDS),
-        "Constraints": constraints.HAZARDS,
+        "Constraints": (*constraints.HAZARDS, *validating.HAZARDS),
         "Indexes": indexes.HAZARDS,
         "Vectors": vectors.HAZARDS,
         "Tables, partitions, views and triggers": tables.HAZARDS,
-        "Locks and transactions": transactions.HAZARDS,
+        "Locks and transactions": (*transactions.HAZARDS, *timeouts.HAZARDS),
         "Data": data.HAZARDS,
         "The previous release": compatibility.HAZARDS,
         "The way back": proofs.HAZARDS,

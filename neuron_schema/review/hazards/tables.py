@@ -28,6 +28,7 @@ from neuron_schema.review.hazards.wording import (
     stop_of,
     table_name,
     table_of,
+    waited,
     why,
 )
 from neuron_schema.review.locks import LockMode
@@ -151,7 +152,7 @@ def _detached(case: Case) -> Iterator[Finding]:
                 table,
                 f"The partition {named(table)} is detached under ACCESS EXCLUSIVE on "
                 f"{listed(map(named, others))}: reads and writes wait while it waits for those at "
-                "work, at most lock_timeout, and then for a moment",
+                f"work, {waited(case, each)}, and then for a moment",
                 statement=each.number,
                 reasons=reasons(case, each, *others),
             )
@@ -173,8 +174,8 @@ def _triggers(case: Case) -> Iterator[Finding]:
             Severity.NOTE,
             change.object,
             f"The trigger {named(change.object)} is made under {lock.mode} on "
-            f"{table_name(change.object)}: writes wait while it waits for those at work, at most "
-            "lock_timeout, and then for a moment; from then on each write runs it",
+            f"{table_name(change.object)}: writes wait while it waits for those at work, "
+            f"{waited(case, found)}, and then for a moment; from then on each write runs it",
             statement=found.number,
             reasons=reasons(case, found, table_of(change.object)),
         )

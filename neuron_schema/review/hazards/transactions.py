@@ -11,8 +11,10 @@ from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.columns import scans
 from neuron_schema.review.hazards.facts import (
     Place,
+    changes_few,
     differs,
     held_since,
+    lock_limit,
     lock_on,
     own_lock,
     place,
@@ -34,6 +36,7 @@ from neuron_schema.review.hazards.wording import (
     stop_of,
     stopped,
     table_name,
+    waited,
     why,
 )
 from neuron_schema.review.locks import LockMode
@@ -50,7 +53,7 @@ _LOCKS: Final = "https://www.postgresql.org/docs/current/explicit-locking.html"
 _TABLE_LOCKS: Final = f"{_LOCKS}#LOCKING-TABLES"
 _BRIEF: Final = (
     "takes a moment once it is held, but while it waits for those at work on the table, all others "
-    "wait behind it; the runner waits at most lock_timeout, and tries again"
+    "wait behind it; the runner waits"
 )
 
 
@@ -58,16 +61,26 @@ def grows(each: Ran) -> tuple[ObjectName, ...]:
     """Return the tables on which a statement's work grows with what is in some table.
 
     That PostgreSQL looks a few rows up in a small table by reading all of it is no such work: it
-    counts where the server says so, or where the statement wrote nothing or changed rows.
+    counts where the server says so, or where the statement wrote nothing or changed rows; and not
+    where it looked for a few rows that it changes.
     """
     measure = each.measure
     inserts_only = bool(measure.written) and not any(
         one.updated or one.deleted for one in measure.written
     )
-    said = {place(scan.table) for scan in measure.scans if scan.why or not inserts_only}
+    few = {place(one.table) for one in measure.sought if changes_few(measure, one.table)}
+    said = {
+        place(scan.table)
+        for scan in measure.scans
+        if scan.why or not (inserts_only or place(scan.table) in few)
+    }
     heavy = {place(table) for table in measure.rewritten}
     heavy |= {place(one.index) for one in measure.built}
-    changed = [one.table for one in measure.written if one.updated or one.deleted]
+    changed = [
+        one.table
+        for one in measure.written
+        if (one.updated or one.deleted) and place(one.table) not in few
+    ]
     worked = [table for table in worked_on(measure) if place(table) in said | heavy]
     return tuple({place(name): name for name in (*changed, *worked)}.values())
 
@@ -211,7 +224,7 @@ def _collateral(case: Case) -> Iterator[Finding]:
                 Severity.CAUTION if strong else Severity.NOTE,
                 lock.table,
                 f"The version also takes {lock.mode} on {table_name(lock.table)}{because or ''}: "
-                f"{what} wait while it waits for those at work on the table, at most lock_timeout, "
+                f"{what} wait while it waits for those at work on the table, {waited(case, each)}, "
                 "and then for a moment",
                 statement=each.number,
                 reasons=reasons(case, each, lock.table),
@@ -255,7 +268,8 @@ def _brief(case: Case) -> Iterator[Finding]:
                 Severity.CAUTION,
                 lock.table,
                 f"{numbers(strong[:1]).capitalize()} takes ACCESS EXCLUSIVE on "
-                f"{named(lock.table)}, which keeps out reads and writes; it {_BRIEF}",
+                f"{named(lock.table)}, which keeps out reads and writes; it {_BRIEF} "
+                f"{waited(case, each)}{'' if lock_limit(case, each) == 0 else ', and tries again'}",
                 statement=each.number,
                 reasons=reasons(case, each, lock.table),
             )

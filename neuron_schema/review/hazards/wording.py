@@ -8,6 +8,7 @@ from neuron_schema.catalog.model import Kind, ObjectName, spelled
 from neuron_schema.review.findings import Finding
 from neuron_schema.review.hazards.facts import (
     held_since,
+    lock_limit,
     lock_on,
     place,
     same_table,
@@ -120,6 +121,21 @@ def stopped(lock: TableLock) -> str:
     return listed(
         [str(each) for each in lock.blocks if each in (Access.READS, Access.WRITES)] or ["nothing"]
     )
+
+
+def duration(milliseconds: int) -> str:
+    """Return a time as people say it."""
+    return f"{milliseconds / 1000:g} s"
+
+
+def waited(case: Case, each: Ran) -> str:
+    """Return how long a statement waits for a lock: ``at most lock_timeout``."""
+    limit = lock_limit(case, each)
+    if limit is None:
+        return "at most lock_timeout"
+    if limit == 0:
+        return "without a limit, as lock_timeout is 0"
+    return f"at most {duration(limit)}, to which the version sets lock_timeout"
 
 
 def stop_of(case: Case, each: Ran, table: ObjectName) -> str:

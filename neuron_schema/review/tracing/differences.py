@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from neuron_schema.review.measures import IndexBuild, Measure, Scan, TableLock, Written
+from neuron_schema.review.measures import (
+    IndexBuild,
+    LockTimeout,
+    Measure,
+    Scan,
+    Sought,
+    TableLock,
+    Written,
+)
 from neuron_schema.review.tracing import told
 from neuron_schema.review.tracing.existing import name_of
 from neuron_schema.review.tracing.touching import renamed, touched
 from neuron_schema.review.tracing.words import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from neuron_schema.catalog import ObjectName
     from neuron_schema.review.tracing.existing import Existing, Held
+    from neuron_schema.review.tracing.plans import Change, Key
     from neuron_schema.review.tracing.probing import Blocked
     from neuron_schema.review.tracing.queries import Catalog, Relation
 
@@ -36,6 +45,9 @@ class Seen:
         texts: What the server said.
         emptied: Relations that have a new file without a page.
         wal_bytes: Write-ahead log.
+        sought: What it planned to change.
+        keys: The unique indexes of the tables that it read for that, by OID of the table.
+        lock_timeout: What limited its waiting for locks, or None.
     """
 
     sql: str
@@ -48,6 +60,9 @@ class Seen:
     texts: tuple[str, ...]
     emptied: frozenset[int]
     wal_bytes: int
+    sought: tuple[Change, ...] = ()
+    keys: Mapping[int, Sequence[Key]] = field(default_factory=dict)
+    lock_timeout: LockTimeout | None = None
 
 
 def measure_of(seen: Seen, existing: Existing) -> Measure:
@@ -63,6 +78,7 @@ def measure_of(seen: Seen, existing: Existing) -> Measure:
         ),
         scans=tuple(sorted(told_of.scans(), key=lambda each: each.table.sort_key)),
         written=tuple(sorted(_written(seen, existing), key=lambda each: each.table.sort_key)),
+        sought=tuple(dict.fromkeys(_sought(seen, existing))),
         wal_bytes=seen.wal_bytes,
         cascaded=tuple(sorted(_cascaded(seen, existing), key=lambda each: each.sort_key)),
         truncated=_names(existing, truncated),
@@ -70,6 +86,7 @@ def measure_of(seen: Seen, existing: Existing) -> Measure:
         renamed=renamed(seen.before, seen.after),
         filled=tuple(sorted(_filled(seen, existing), key=lambda each: each.sort_key)),
         said=told_of.texts,
+        lock_timeout=seen.lock_timeout,
     )
 
 
@@ -178,6 +195,18 @@ def _written(seen: Seen, existing: Existing) -> Iterator[Written]:
             )
 
 
+def _sought(seen: Seen, existing: Existing) -> Iterator[Sought]:
+    for each in seen.sought:
+        # Who refreshes a materialized view CONCURRENTLY does it by DELETE and INSERT.
+        if each.oid in existing and existing.relations[each.oid].kind != "m":
+            yield Sought(
+                table=existing.name(each.oid),
+                updates=each.updates,
+                deletes=each.deletes,
+                most=each.most(seen.keys),
+            )
+
+
 def _filled(seen: Seen, existing: Existing) -> Iterator[ObjectName]:
     """Yield the new tables that got rows."""
     for oid, now in seen.after.relations.items():
@@ -236,6 +265,7 @@ class _Told:
             each
             for key, each in self._seen.after.parts.items()
             if each.refers is not None
+            and not each.inherited
             and text == told.VALIDATING.format(each.name.name)
             # Other tables may have one of that name.
             and before.get(key) != each
@@ -258,7 +288,7 @@ def _cascaded(seen: Seen, existing: Existing) -> Iterator[ObjectName]:
     constraints = set()
     for key, part in seen.before.parts.items():
         gone = key not in seen.after.parts and part.name not in there and key in existing.parts
-        if gone and (part.of is None or part.of in after):
+        if gone and not part.inherited and (part.of is None or part.of in after):
             constraints.add((part.name.schema, part.name.name))
             if not {part.name.name, part.name.parent or part.name.name} <= named:
                 yield part.name

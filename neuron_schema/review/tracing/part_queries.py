@@ -1,6 +1,6 @@
 """One query for all objects of a database that are no relations: what may vanish with another.
 
-Left out are an extension's own, and what a partition has because its parent has it.
+Left out are an extension's own, and the triggers that a partition has because its parent has them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ def _select(
     of: str = _NO_OID,
     refers: str = _NO_OID,
     state: str = "''",
+    inherited: str = "false",
 ) -> str:
     """Return a query for the objects of one catalog, which stands as ``x``."""
     return f"""SELECT '{catalog}', x.oid::pg_catalog.int8, 0, {kind}, {name}::pg_catalog.text,
-  {schema}, {parent}, {arguments}, {of}, {refers}, {state}
+  {schema}, {parent}, {arguments}, {of}, {refers}, {state}, {inherited}
 FROM pg_catalog.{catalog} x {joins}
 WHERE x.oid >= {FIRST_USER_OID} AND {condition} AND NOT EXISTS (
   SELECT FROM pg_catalog.pg_depend d WHERE d.deptype = 'e' AND d.objid = x.oid
@@ -49,6 +50,7 @@ def _of_relation(
     *,
     refers: str = _NO_OID,
     state: str = "''",
+    inherited: str = "false",
 ) -> str:
     return _select(
         catalog,
@@ -61,6 +63,7 @@ def _of_relation(
         of="c.oid::pg_catalog.int8",
         refers=refers,
         state=state,
+        inherited=inherited,
     )
 
 
@@ -80,7 +83,7 @@ _COLUMNS: Final = f"""SELECT 'pg_attribute', c.oid::pg_catalog.int8, a.attnum::p
   '{Kind.COLUMN}', a.attname::pg_catalog.text, n.nspname::pg_catalog.text,
   c.relname::pg_catalog.text, NULL, c.oid::pg_catalog.int8, {_NO_OID},
   pg_catalog.concat_ws(' ', a.atttypid, a.atttypmod, a.attcollation, a.attnotnull, a.attidentity,
-    a.attgenerated, pg_catalog.md5(f.adbin::pg_catalog.text), v.convalidated)
+    a.attgenerated, pg_catalog.md5(f.adbin::pg_catalog.text), v.convalidated), false
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
@@ -101,9 +104,10 @@ _OF_RELATIONS: Final = "\nUNION ALL ".join(
             Kind.CONSTRAINT,
             "conname",
             "conrelid",
-            "x.contype IN ('c', 'f', 'p', 'u', 'x') AND x.conparentid = 0",
+            "x.contype IN ('c', 'f', 'p', 'u', 'x')",
             refers="NULLIF(x.confrelid, 0)::pg_catalog.int8",
             state="x.convalidated::pg_catalog.text",
+            inherited="x.conparentid <> 0",
         ),
         _of_relation(
             "pg_trigger",
@@ -147,7 +151,8 @@ OTHER_PARTS: Final = "\nUNION ALL ".join(
     )
 )
 """Columns: catalog, OID, column number, kind, name, schema, parent, arguments, the OIDs of the
-relation that it belongs to and of the table that it refers to, what may be altered about it."""
+relation that it belongs to and of the table that it refers to, what may be altered about it,
+whether it is a part of its parent's."""
 
 
 def parts_of_relations(only: Iterable[int] | None = None) -> str:

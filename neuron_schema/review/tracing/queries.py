@@ -13,11 +13,13 @@ from neuron_schema.catalog import Kind, ObjectName
 from neuron_schema.catalog.queries import FIRST_USER_OID
 from neuron_schema.review.locks import LockMode, mode_of
 from neuron_schema.review.tracing.part_queries import OTHER_PARTS, parts_of_relations
+from neuron_schema.review.tracing.plans import KeyColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from neuron_schema.history import Fetch
+    from neuron_schema.review.tracing.plans import Key
 
 
 class Relation(NamedTuple):
@@ -52,12 +54,15 @@ class Part:
         of: The relation that it belongs to, or None.
         refers: The table that a foreign key points at, or None.
         state: What a statement may alter about a column or constraint, as text.
+        inherited: It is a partition's share of a constraint of its parent, which is told of
+            instead. ATTACH PARTITION makes one of a constraint that the partition has.
     """
 
     name: ObjectName
     of: int | None = None
     refers: int | None = None
     state: str = ""
+    inherited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,48 @@ def read_locks(fetch: Fetch, pids: Iterable[int]) -> dict[int, LockMode]:
         if known is None or mode.strength > known.strength:
             strongest[oid] = mode
     return strongest
+
+
+def read_keys(fetch: Fetch, oids: Collection[int]) -> dict[int, list[Key]]:
+    """Return the unique indexes of tables that tell each row from all others."""
+    columns: dict[tuple[int, int], dict[int, KeyColumn]] = {}
+    for table, index, number, collation, operators, strategies in (
+        fetch(_KEYS.format(_numbers(oids))) if oids else ()
+    ):
+        column = KeyColumn(number, collation, dict(zip(operators, strategies, strict=True)))
+        columns.setdefault((table, index), {})[number] = column
+    found: dict[int, list[Key]] = {}
+    for (table, _), key in columns.items():
+        found.setdefault(table, []).append(tuple(key.values()))
+    return found
+
+
+_KEYS: Final = """
+SELECT i.indrelid::pg_catalog.int8, i.indexrelid::pg_catalog.int8, i.indkey[k.n],
+  i.indcollation[k.n]::pg_catalog.int8,
+  pg_catalog.array_agg(o.amopopr::pg_catalog.int8 ORDER BY o.amopopr),
+  pg_catalog.array_agg(o.amopstrategy ORDER BY o.amopopr)
+FROM pg_catalog.pg_index i
+CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) k(n)
+JOIN pg_catalog.pg_opclass c ON c.oid = i.indclass[k.n]
+JOIN pg_catalog.pg_am m ON m.oid = c.opcmethod AND m.amname = 'btree'
+JOIN pg_catalog.pg_amop o ON o.amopfamily = c.opcfamily AND o.amoppurpose = 's'
+WHERE i.indrelid IN ({}) AND i.indisunique AND i.indisvalid AND i.indimmediate
+  AND i.indpred IS NULL
+GROUP BY 1, 2, 3, 4
+"""
+
+
+def read_lock_timeout(fetch: Fetch) -> tuple[int, bool]:
+    """Return the session's ``lock_timeout`` in milliseconds, and whether it is the server's own.
+
+    The server's own, or that of the database or role, is told as 0: elsewhere it may be another.
+    """
+    ((value, own),) = fetch(
+        "SELECT s.setting::pg_catalog.int8, s.source <> 'session' "
+        "FROM pg_catalog.pg_settings s WHERE s.name = 'lock_timeout'"
+    )
+    return 0 if own else int(value), bool(own)
 
 
 def read_wal(fetch: Fetch) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from neuron_schema.review.tracing.plans import Said
+
 if TYPE_CHECKING:
     from psycopg.errors import Diagnostic
 
@@ -16,6 +18,7 @@ REWRITING: Final = 'rewriting table "{}"'
 VERIFYING: Final = 'verifying table "{}"'
 BUILDING: Final = 'building index "'
 _HOW: Final = re.compile(r"serially|with request for \d+ parallel workers?")
+PLAN: Final = "plan:"
 VALIDATING: Final = 'validating foreign key constraint "{}"'
 PROVEN: Final = 'existing constraints on column "{}.'
 _IMPLIED: Final = "is implied by existing constraints"
@@ -30,16 +33,25 @@ class Listener:
 
     def __init__(self) -> None:
         self._texts: list[str] = []
+        self._plans: list[Said] = []
 
     def hear(self, said: Diagnostic) -> None:
-        """Take a message, where it is one of the level that tells of work."""
+        """Take a message, where it is one of the level that tells of work, or a plan."""
         if said.severity_nonlocalized == "DEBUG" and said.message_primary:
             self._texts.append(said.message_primary)
+        elif said.message_primary == PLAN and said.message_detail:
+            # What calls something adds that to the message.
+            self._plans.append(Said(said.message_detail, nested=bool(said.context)))
 
     def take(self) -> tuple[str, ...]:
         """Return what was said since it was last taken."""
         texts, self._texts = tuple(self._texts), []
         return texts
+
+    def take_plans(self) -> tuple[Said, ...]:
+        """Return the plans that were printed since they were last taken."""
+        plans, self._plans = tuple(self._plans), []
+        return plans
 
 
 def table_of(text: str, names: frozenset[str]) -> str | None:

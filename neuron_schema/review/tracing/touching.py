@@ -51,16 +51,19 @@ def _relations(before: Catalog, after: Catalog) -> Iterator[ObjectName]:
 
 
 def _parts(before: Catalog, after: Catalog) -> Iterator[ObjectName]:
-    sides = (
-        (before.parts, after.parts, after.relations),
-        (after.parts, before.parts, before.relations),
-    )
+    were, are = _own(before), _own(after)
+    sides = ((were, are, after.relations), (are, were, before.relations))
     for one, other, relations in sides:
         for key, each in one.items():
             if _is_new_or_gone(each.of, relations):
                 continue
             if key not in other or _state(each) != _state(other[key]):
                 yield each.name
+
+
+def _own(catalog: Catalog) -> dict[tuple[str, int, int], Part]:
+    """Return the parts but for a partition's shares of its parent's."""
+    return {key: part for key, part in catalog.parts.items() if not part.inherited}
 
 
 def _state(part: Part) -> tuple[str, str]:

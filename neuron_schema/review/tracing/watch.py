@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from neuron_schema.quoting import literal
+from neuron_schema.review.measures import LockTimeout
 from neuron_schema.review.tracing.differences import Seen, measure_of
 from neuron_schema.review.tracing.existing import Existing
+from neuron_schema.review.tracing.plans import changes
 from neuron_schema.review.tracing.probing import probe
 from neuron_schema.review.tracing.queries import (
     is_empty,
     own_tables,
     read_catalog,
     read_changed,
+    read_keys,
+    read_lock_timeout,
     read_locks,
     read_relations,
     read_wal,
@@ -39,6 +43,7 @@ _SESSION: Final = {
     "max_parallel_maintenance_workers": "0",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
+    "debug_pretty_print": "off",
     "TimeZone": "UTC",
 }
 _OBSERVER: Final = "SET lock_timeout = '1s'; SET statement_timeout = '10s'"
@@ -141,6 +146,7 @@ class StatementWatch:
         self._held: dict[int, Held] = {}
         self._blocked: dict[int, Blocked] = {}
         self._wal = 0
+        self._lock_timeout = 0
 
     def renew(self) -> None:
         """Look at another transaction from now on: the last one was committed, or rolled back.
@@ -182,14 +188,23 @@ class StatementWatch:
             self._blocked = probe(observer.connection, self._committed, self._held)
         # The version may have bid the server be silent.
         self._fetch("SELECT pg_catalog.set_config('client_min_messages', 'debug1', false)")
-        observer.heard.take()
+        self._lock_timeout, _ = read_lock_timeout(self._fetch)
         self._wal = read_wal(observer.fetch)
+        # A plan that is kept is not printed.
+        self._session.execute(b"DISCARD PLANS")
+        self._session.execute(b"SET debug_print_plan = on")
+        observer.heard.take()
 
     def _end(self, sql: str) -> Measure:
         assert self._before is not None  # noqa: S101 - it began
         observer = self._observer
+        # What is asked here need not be printed.
+        self._session.execute(b"SET debug_print_plan = off")
+        meant = [each for said in observer.heard.take_plans() for each in changes(said)]
         wal = read_wal(observer.fetch)
         texts = observer.heard.take()
+        limit, own = read_lock_timeout(self._fetch)
+        reset = own and limit != self._lock_timeout
         locked = self._locks()
         locks = observer.existing.folded(locked)
         kept = {oid: self._blocked[oid] for oid in locks if self._held.get(oid) == locks[oid]}
@@ -206,7 +221,10 @@ class StatementWatch:
             blocked=blocked,
             texts=texts,
             emptied=emptied(self._fetch, self._before, after),
+            sought=tuple(meant),
+            keys=read_keys(self._fetch, {oid for each in meant for oid, _ in each.scans}),
             wal_bytes=max(0, wal - self._wal),
+            lock_timeout=LockTimeout(before=self._lock_timeout, after=limit, reset=reset),
         )
         self._before, self._held, self._blocked = after, locks, blocked
         return measure_of(seen, observer.existing)
