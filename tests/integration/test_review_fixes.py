@@ -462,3 +462,21 @@ def test_one_remedy_of_two_findings_is_run_once(
         found = try_all(stand.workshop, stand.address, stand.case, proposals)
     assert [fix is not None for fix in found] == [True, False, True]
     assert len(runs) == 1
+
+
+def test_the_backfill_of_an_irreversible_version_is_proven_as_one(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    """What its author declared goes along with the statement."""
+    (tmp_path / "002_change.py").write_text(
+        "from neuron_schema.ops import Sql, irreversible\n\n"
+        'up = [Sql("UPDATE t SET a = 1 WHERE a IS NULL")]\n'
+        'down = irreversible("which were NULL is not kept")\n',
+        encoding="utf-8",
+    )
+    with standing(workshop, tmp_path) as stand:
+        fix = stand.fix("bulk-dml", 1)
+    assert fix is not None
+    (module,) = fix.modules
+    assert "Backfill(" in module.source
+    assert 'down = irreversible("which were NULL is not kept")\n' in module.source
