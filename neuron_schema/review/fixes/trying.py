@@ -153,7 +153,7 @@ def _leads_back(
     ground: Ground, case: Case, migrations: Sequence[Migration], stood: Sequence[Snapshot]
 ) -> bool:
     """Whether each ``down`` leads to the schema before its ``up``; none does better than it was."""
-    owed = {str(change) for change in case.proof.residue}
+    owed = {str(change) for change in (*case.proof.residue, *case.proof.validated)}
     for number in reversed(range(len(migrations))):
         if migrations[number].irreversible is not None:
             return case.migration.irreversible is not None

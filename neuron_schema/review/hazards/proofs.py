@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from neuron_schema.catalog.model import Kind, spelled
+from neuron_schema.catalog.model import spelled
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.data import failure_of
 from neuron_schema.review.hazards.model import Hazard, example, source
@@ -14,7 +14,6 @@ from neuron_schema.review.report import Novelty
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.catalog import Change
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
 
@@ -54,7 +53,7 @@ def _not_restoring(case: Case) -> Iterator[Finding]:
         rows = " where the tables have rows" if failure.rows_only else ""
         yield _caution(case, f"{failure.phase} fails{rows}: {failure.message}", ())
         return
-    residue = [change for change in case.proof.residue if not _validated(change)]
+    residue = case.proof.residue
     changes = residue or case.proof.divergence
     if changes:
         # A change in words is a line, and one for each property.
@@ -67,18 +66,6 @@ def _not_restoring(case: Case) -> Iterator[Finding]:
             f"the schema {phase} is not the one {against}: {'; '.join(told[:_NAMES])}{more}",
             tuple(told),
         )
-
-
-def _validated(change: Change) -> bool:
-    """Whether a constraint is only known to hold, of which nothing has to be undone."""
-    differing = {each.attribute for each in change.differences}
-    return (
-        change.kind is Kind.CONSTRAINT
-        and differing <= {"definition", "validated"}
-        and getattr(change.after, "validated", False)
-        and getattr(change.before, "definition", "")
-        == f"{getattr(change.after, 'definition', '')} NOT VALID"
-    )
 
 
 def _caution(case: Case, what: str, reasons: tuple[str, ...]) -> Finding:

@@ -176,6 +176,7 @@ def _proof(proof: Proof) -> Object:
         "residue": [each.plain() for each in proof.residue],
         "divergence": [each.plain() for each in proof.divergence],
         "order": [each.plain() for each in proof.order],
+        "validated": [each.plain() for each in proof.validated],
         "losses": [
             {"direction": each.direction, "object": each.object, "what": each.what}
             for each in proof.losses
