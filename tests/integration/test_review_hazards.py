@@ -15,7 +15,7 @@ from neuron_schema.url import from_engine_url
 from tests.hazard_examples import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy.engine import URL
 
@@ -464,3 +464,74 @@ down = [DropIndex(index)]
     alone = {each.hazard for each in bench.findings(example(adds))}
     both = {each.hazard for each in bench.findings(example(adds, index))}
     assert alone - both == {"fk-unindexed"}
+
+
+def of(bench: Bench, up: Sequence[str], more: str = "") -> list[Finding]:
+    """Return what is found of statements on the usual tables, but for what is usual."""
+    base = f"{BASE}\nfrom neuron_schema.ops import Sql\n{more}"
+    lists = f"up = [{', '.join(f'Sql({each!r})' for each in up)}]\n"
+    module = source("Statements", f"{lists}down = irreversible('a test')")
+    usual = {"brief-exclusive-lock", "irreversible"}
+    return [each for each in bench.findings(example(module, base=base)) if each.hazard not in usual]
+
+
+def test_values_that_are_computed_anew_are_told_as_such(bench: Bench) -> None:
+    """Of a column that keeps its type, beside one whose default is kept in the catalog only."""
+    filled = "up += [Sql('ALTER TABLE items ADD COLUMN n integer DEFAULT 7')]"
+    sql = "ALTER TABLE items ALTER COLUMN stock TYPE integer USING stock * 0"
+    found = of(bench, [sql], filled)
+    (told_of,) = [each for each in found if each.severity is Severity.BLOCKING]
+    assert (told_of.hazard, told_of.statement) == ("alter-type-rewrite", 1)
+    assert "as TYPE ... USING does, and the old values are gone" in told_of.sentence
+    assert "Backfill" in told_of.remedy
+
+
+@pytest.mark.parametrize(
+    ("up", "hazards"),
+    [
+        (["ALTER TABLE loose SET UNLOGGED"], ["whole-table-rewrite-command"]),
+        (["VACUUM FULL loose"], ["whole-table-rewrite-command"]),
+        (["CLUSTER loose USING loose_a"], ["whole-table-rewrite-command"]),
+        (
+            [
+                "ALTER TABLE loose ADD COLUMN b uuid DEFAULT gen_random_uuid()",
+                "ALTER TABLE loose DROP COLUMN b",
+            ],
+            ["whole-table-rewrite-command"],
+        ),
+        (["ALTER TABLE loose ALTER a TYPE bigint"], ["alter-type-rewrite"]),
+        (["ALTER TABLE loose ALTER a TYPE integer USING -a"], ["alter-type-rewrite"]),
+    ],
+)
+def test_a_table_that_is_written_anew_is_laid_to_what_did_it(
+    bench: Bench, up: list[str], hazards: list[str]
+) -> None:
+    """How it is stored, a command, another type, or other values of the same type."""
+    loose = (
+        "up += [Sql('CREATE TABLE loose (a integer)'), Sql('CREATE INDEX loose_a ON loose (a)'), "
+        "Sql('ALTER TABLE loose ADD COLUMN n integer DEFAULT 7')]"
+    )
+    if up[0].startswith("VACUUM"):
+        base = f"{BASE}\nfrom neuron_schema.ops import Sql\n{loose}"
+        module = source("Vacuum", 'up = [Vacuum("loose", full=True)]\ndown = []')
+        found = bench.findings(example(module, base=base))
+    else:
+        found = of(bench, up, loose)
+    assert [each.hazard for each in found if each.severity is Severity.BLOCKING] == hazards
+
+
+def test_another_collation_is_named(bench: Bench) -> None:
+    """Its indexes are built again; and nobody is told to write REINDEX otherwise."""
+    index = "up += [Sql('CREATE INDEX items_name ON items (name)')]"
+    found = of(bench, ['ALTER TABLE items ALTER name TYPE text COLLATE "C"'], index)
+    (told_of,) = [each for each in found if each.severity is Severity.BLOCKING]
+    assert told_of.hazard == "alter-type-rewrite"
+    assert told_of.sentence.endswith(
+        'its indexes are built again: items.name from the default collation to the collation "C"'
+    )
+    both = of(bench, ['ALTER TABLE items ALTER sku TYPE varchar(20) COLLATE "C"'])
+    (told_of,) = [each for each in both if each.hazard == "alter-type-rewrite"]
+    assert told_of.sentence.endswith(
+        "items.sku from character varying(50) to character varying(20) and from the default "
+        'collation to the collation "C"'
+    )

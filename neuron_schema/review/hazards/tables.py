@@ -20,6 +20,7 @@ from neuron_schema.review.hazards.facts import (
     touched,
 )
 from neuron_schema.review.hazards.model import Hazard, example, source
+from neuron_schema.review.hazards.types import explains_rewrite, is_computed
 from neuron_schema.review.hazards.wording import (
     finding,
     listed,
@@ -35,7 +36,7 @@ from neuron_schema.review.locks import LockMode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.catalog import Change, ObjectName
+    from neuron_schema.catalog import ObjectName
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.hazards.facts import Ran
@@ -49,7 +50,7 @@ def _command(case: Case) -> Iterator[Finding]:
         if relation is not None and relation.kind is Kind.MATERIALIZED_VIEW:
             continue
         changes = touched(case, each, table, column_changes(case, table))
-        if any(_is_cause(change) for change in changes):
+        if any(map(explains_rewrite, changes)) or is_computed(case, each, table):
             continue
         yield finding(
             case,
@@ -61,11 +62,6 @@ def _command(case: Case) -> Iterator[Finding]:
             statement=each.number,
             reasons=reasons(case, each, table),
         )
-
-
-def _is_cause(change: Change) -> bool:
-    """Whether a column's change may be why a table was rewritten; it has a hazard of its own."""
-    return change.action is Action.ADDED or differs(change, "type") or differs(change, "collation")
 
 
 def _refreshed(case: Case) -> Iterator[Finding]:
@@ -349,7 +345,8 @@ down = []
         effect="ACCESS EXCLUSIVE on the partition and on the whole partitioned table: a moment's "
         "work, but while it waits for those at work, all others wait behind it, at most "
         "lock_timeout.",
-        remedy="DetachPartition(..., concurrently=True) in a version of its own",
+        remedy="DetachPartition(..., concurrently=True) in a version of its own; it leaves a CHECK "
+        "of the bounds on the partition, which `down` drops once it is attached again",
         page="https://www.postgresql.org/docs/current/sql-altertable.html"
         "#SQL-ALTERTABLE-DETACH-PARTITION",
         bad=example(
@@ -362,10 +359,12 @@ down = []
         good=example(
             _detach(
                 ", concurrently=True",
-                '[AttachPartition(readings, readings_new, "FROM (2020) TO (2099)")]',
+                """[
+    AttachPartition(readings, readings_new, "FROM (2020) TO (2099)"),
+    Sql("ALTER TABLE readings_new DROP CONSTRAINT readings_new_year_check"),
+]""",
             ),
             base=_PARTITIONED,
-            also=("down-not-restoring",),
         ),
         check=_detached,
         covers=frozenset({"brief-exclusive-lock", "collateral-table-lock"}),
