@@ -305,6 +305,32 @@ def test_a_table_whose_name_another_one_takes_is_renamed(bench: Bench) -> None:
     assert any("one is renamed to old, and another table has its name" in each for each in renamed)
 
 
+PEOPLE = "up += [Sql('CREATE TABLE people (id bigint, name text)'){more}]"
+RENAMED = "ALTER TABLE people RENAME TO persons"
+GRANT = "GRANT SELECT ON people TO PUBLIC"
+
+
+@pytest.mark.parametrize(
+    ("more", "up", "found"),
+    [
+        ([], ["CREATE VIEW people AS SELECT * FROM persons"], False),
+        ([], ["CREATE VIEW people AS SELECT id FROM persons"], True),
+        ([], ["CREATE VIEW people AS SELECT id::integer, name FROM persons"], True),
+        ([], ["CREATE MATERIALIZED VIEW people AS SELECT * FROM persons"], True),
+        ([GRANT], ["CREATE VIEW people AS SELECT * FROM persons"], True),
+        ([GRANT], ["CREATE VIEW people AS SELECT * FROM persons", GRANT], False),
+        ([], [], True),
+    ],
+)
+def test_a_view_in_the_place_of_a_table_keeps_the_previous_release_going(
+    bench: Bench, more: list[str], up: list[str], *, found: bool
+) -> None:
+    """With the table's columns, as tables have them, and for whom the table was."""
+    made = PEOPLE.format(more="".join(f", Sql({each!r})" for each in more))
+    told_of = of(bench, [RENAMED, *up], made)
+    assert ("rename-table" in {each.hazard for each in told_of}) is found
+
+
 def test_a_domain_that_is_set_not_null_reads_the_tables_that_use_it(bench: Bench) -> None:
     """What for is known, and the remedy is the domain's."""
     base = source(

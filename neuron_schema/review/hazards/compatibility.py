@@ -15,6 +15,7 @@ from neuron_schema.review.hazards.facts import (
     ran,
     relation_after,
     statement_of,
+    taken,
 )
 from neuron_schema.review.hazards.model import Hazard, example, source
 from neuron_schema.review.hazards.wording import (
@@ -113,6 +114,8 @@ def _renamed_columns(case: Case) -> Iterator[Finding]:
 
 def _renamed_tables(case: Case) -> Iterator[Finding]:
     for change in _removed(case, Kind.TABLE, renamed=True):
+        if _is_stood_in_for(case, change):
+            continue
         new = new_name(case, change)
         yield _told(
             case,
@@ -122,6 +125,19 @@ def _renamed_tables(case: Case) -> Iterator[Finding]:
             "previous release breaks where it uses it under the old name",
         )
     yield from _swapped(case)
+
+
+def _is_stood_in_for(case: Case, change: Change) -> bool:
+    """Whether a view has a table's old name, all its columns, and whoever might use the table."""
+    table, view = change.before, relation_after(case, change.object)
+    if not isinstance(table, Relation) or view is None or view.kind is not Kind.VIEW:
+        return False
+    there = {(column.name, column.type) for column in view.columns}
+    # What a version gives is in the schemas; `changes` leave it out.
+    was = case.before.relation(table.schema, table.name) or table
+    return {(column.name, column.type) for column in table.columns} <= there and not taken(
+        was.privileges, view.privileges, frozenset({was.owner or ""})
+    )
 
 
 def _swapped(case: Case) -> Iterator[Finding]:
@@ -373,11 +389,13 @@ down = [RenameColumn("code", "sku", table=items)]
     Hazard(
         id="rename-table",
         title="A table is renamed",
-        condition="RENAME of an existing table.",
+        condition="RENAME of an existing table, and no view has its old name, its columns and its "
+        "privileges after the version.",
         effect="The previous release, which runs until the new one is out, breaks with the first "
         "query that uses the old name.",
-        remedy="Rename it and make a view of the old name in the same version, which the previous "
-        "release can read and write; drop the view when no release uses it",
+        remedy="Rename it and make a view of the old name in the same version, with the same "
+        "privileges, which the previous release can read and write; drop the view when no release "
+        "uses it",
         page="https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-RENAME",
         bad=example(
             source(
@@ -393,10 +411,13 @@ down = [RenameTable(goods, "items")]
         ),
         good=example(
             source(
-                "Items are also called goods",
+                "Items are goods, and for the previous release still items",
                 """
-up = [Sql("CREATE VIEW goods AS SELECT * FROM items")]
-down = [Sql("DROP VIEW goods")]
+items = Table("items", MetaData())
+goods = Table("goods", MetaData())
+
+up = [RenameTable(items, "goods"), Sql("CREATE VIEW items AS SELECT * FROM goods")]
+down = [Sql("DROP VIEW items"), RenameTable(goods, "items")]
 """,
             )
         ),

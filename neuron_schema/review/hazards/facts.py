@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from neuron_schema.catalog import Change, ObjectName
+    from neuron_schema.catalog.model import Grant, Grants
     from neuron_schema.review.case import Case
     from neuron_schema.review.measures import Measure, StatementMeasure, TableLock
 
@@ -229,3 +230,13 @@ def new_name(case: Case, change: Change) -> ObjectName | None:
     """Return what something is called that was renamed."""
     pairs = {old: new for each in ran(case) for old, new in each.measure.renamed}
     return pairs.get(change.object, change.rename)
+
+
+def taken(before: Grants, after: Grants, owners: frozenset[str]) -> list[Grant]:
+    """Return what others than the owner might do before, and not after."""
+    left = {(each.grantee, each.privilege) for each in after or ()}
+    return [
+        each
+        for each in before or ()
+        if each.grantee not in owners and (each.grantee, each.privilege) not in left
+    ]
