@@ -561,3 +561,41 @@ def test_another_collation_is_named(bench: Bench) -> None:
         "items.sku from character varying(50) to character varying(20) and from the default "
         'collation to the collation "C"'
     )
+
+
+PARTS = "up += [Sql('CREATE TABLE parts (id bigint PRIMARY KEY, shop_id bigint REFERENCES shops)')]"
+
+
+def test_a_table_that_a_foreign_key_reads_or_a_truncate_empties_is_told_of_once(
+    bench: Bench,
+) -> None:
+    """With the lock's true length; its lock for a moment is not told of beside it."""
+    key = "ALTER TABLE items ADD CONSTRAINT shop FOREIGN KEY (shop_id) REFERENCES shops"
+    found = of(bench, [key])
+    assert "collateral-table-lock" not in {each.hazard for each in found}
+    (blocking,) = [each for each in found if each.hazard == "add-fk-valid"]
+    assert "and so do writes of shops" in blocking.sentence
+    emptied = of(bench, ["TRUNCATE shops CASCADE"], PARTS)
+    assert sorted(str(each.object) for each in emptied) == ["public.parts", "public.shops"]
+    assert {each.hazard for each in emptied} == {"truncate"}
+
+
+def test_a_lock_on_another_table_is_as_long_as_what_comes_after_it(bench: Bench) -> None:
+    """For a moment where nothing works, and else to the end of the version."""
+    made = "CREATE TABLE parts (shop_id bigint REFERENCES shops)"
+    short, *_ = [e for e in of(bench, [made]) if e.hazard == "collateral-table-lock"]
+    assert short.sentence.endswith("and then for a moment")
+    block = f"DO $$ BEGIN {made}; UPDATE items SET sku = NULL; END $$"
+    long, *_ = [e for e in of(bench, [block]) if e.hazard == "collateral-table-lock"]
+    assert long.sentence.endswith("and then until the version is committed, with all its work")
+
+
+def test_the_remedy_for_what_down_drops_is_no_old_value(bench: Bench) -> None:
+    """There is none of what is new; of what is overwritten there is."""
+    new = source("New", "up = [Sql('CREATE TABLE n (a int)')]\ndown = [Sql('DROP TABLE n')]")
+    (note,) = [e for e in bench.findings(example(new)) if e.hazard == "down-loses-data"]
+    assert "old values" not in note.remedy
+    bad = bench.findings(HAZARDS["down-loses-data"].bad)
+    (caution,) = [each for each in bad if each.hazard == "down-loses-data"]
+    assert caution.severity is Severity.CAUTION
+    assert "old values" in caution.remedy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog.changes import Action
@@ -157,33 +158,44 @@ def _swapped(case: Case) -> Iterator[Finding]:
 
 def _breaks(case: Case) -> Iterator[Finding]:
     for change in case.changes:
-        for sentence in _sentences(case, change):
-            yield _told(case, "breaks-previous-release", change.object, sentence)
+        for sentence, remedy in _sentences(case, change):
+            told = _told(case, "breaks-previous-release", change.object, sentence)
+            yield replace(told, remedy=remedy)
 
 
-def _sentences(case: Case, change: Change) -> Iterator[str]:
+def _sentences(case: Case, change: Change) -> Iterator[tuple[str, str]]:
+    """Yield what the previous release misses, with what to do instead."""
     before, after, name = change.before, change.after, named(change.object)
     if isinstance(before, EnumType) and isinstance(after, EnumType):
         gone = [label for label in before.labels if label not in after.labels]
         if gone:
             yield (
                 f"The enum type {name} does not have {listed(map(repr, gone))} any more: the "
-                "previous release breaks where it reads or writes that"
+                "previous release breaks where it reads or writes that",
+                _EXPAND,
             )
     elif isinstance(after, Column):
         yield from _requirements(case, change, after)
     elif change.action is Action.REMOVED and not is_renamed(case, change):
         if change.kind in _VIEWS or (change.kind in _CALLED and not _is_trigger(before)):
             yield (
-                f"The {change.kind} {name} is dropped: the previous release breaks where it uses it"
+                f"The {change.kind} {name} is dropped: the previous release breaks where it uses "
+                "it",
+                _UNUSED_FIRST,
             )
         elif change.kind is Kind.COLUMN and _of_view(case, change.object):
-            yield f"{name} is not there any more: the previous release breaks where it reads it"
+            yield (
+                f"{name} is not there any more: the previous release breaks where it reads it",
+                _UNUSED_FIRST,
+            )
     elif change.action is Action.REMOVED and change.kind in (*_VIEWS, *_CALLED):
-        yield f"The {change.kind} {name} is renamed: the previous release breaks where it uses it"
+        yield (
+            f"The {change.kind} {name} is renamed: the previous release breaks where it uses it",
+            _BOTH_NAMES,
+        )
 
 
-def _requirements(case: Case, change: Change, column: Column) -> Iterator[str]:
+def _requirements(case: Case, change: Change, column: Column) -> Iterator[tuple[str, str]]:
     """Yield what a column asks for that the previous release does not know of."""
     if column.default is not None or column.identity is not None or column.generated is not None:
         return
@@ -195,7 +207,8 @@ def _requirements(case: Case, change: Change, column: Column) -> Iterator[str]:
         if change.rename is None:
             yield (
                 f"{name} is new, must not be NULL and has no default: the previous release, which "
-                "does not know it, can insert no row"
+                "does not know it, can insert no row",
+                "Give it a default, which a later version may drop once every release writes it",
             )
     elif differs(change, "not_null"):
         # Where a constraint said so before, the previous release knows it.
@@ -203,12 +216,15 @@ def _requirements(case: Case, change: Change, column: Column) -> Iterator[str]:
             return
         yield (
             f"{name} must not be NULL any more and has no default: the previous release breaks "
-            "where it leaves it out or writes NULL"
+            "where it leaves it out or writes NULL",
+            "First a release that always writes it, then the version that forbids NULL; a default "
+            "helps a release that leaves it out",
         )
     elif differs(change, "default"):
         yield (
             f"{name} must not be NULL and has no default any more: the previous release breaks "
-            "where it leaves it out"
+            "where it leaves it out",
+            "First a release that always writes it, then the version that drops the default",
         )
 
 
@@ -290,6 +306,13 @@ down = [DropColumn(items.c.title)]
 _EXPAND: Final = (
     "In steps, each with a release of its own: add the new one beside it, write both, fill the new "
     "one with a Backfill, read the new one, and drop the old one when no release uses it"
+)
+
+_UNUSED_FIRST: Final = (
+    "First a release that does not use it any more, then the version that drops it"
+)
+_BOTH_NAMES: Final = (
+    "Make it under the new name beside the old one, and drop the old one when no release uses it"
 )
 
 HAZARDS: Final = (
@@ -430,7 +453,9 @@ down = [Sql("DROP VIEW items"), RenameTable(goods, "items")]
         condition="A value of an enum, a view or a function is dropped or renamed; a column must "
         "not be NULL any more, or loses its default, so that who leaves it out fails.",
         effect="The previous release, which runs until the new one is out, breaks.",
-        remedy=_EXPAND,
+        remedy="First a release that does without it, then the version; or add the new one beside "
+        "it, with a default where the previous release leaves it out, and take the old one away "
+        "when no release uses it",
         page=_MODIFYING,
         bad=example(
             source(

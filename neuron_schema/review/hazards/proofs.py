@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _MODIFYING: Final = "https://www.postgresql.org/docs/current/ddl-alter.html"
 _NAMES: Final = 5
+_NEWER: Final = (
+    "Go back only as long as nobody misses what was written since; later, mend what is wrong with "
+    "another version"
+)
 
 
 def _edited(case: Case) -> Iterator[Finding]:
@@ -105,6 +109,7 @@ def _loses(case: Case) -> Iterator[Finding]:
             "`down` drops what the version adds, with all that is written to it until then: "
             f"{told}",
             reasons=reasons,
+            remedy=_NEWER,
         )
 
 
@@ -169,8 +174,9 @@ HAZARDS: Final = (
         "are other ones (caution); or `down` drops tables and columns that the version adds "
         "(note).",
         effect="A rollback restores the schema and not the data.",
-        remedy="Keep the old values until no rollback is to be expected, in a column or table "
-        "beside; or declare the version irreversible, so that nobody relies on `down`",
+        remedy="Keep old values that are overwritten until no rollback is to be expected, in a "
+        "column or table beside; or declare the version irreversible, so that nobody relies on "
+        "`down`",
         page=_MODIFYING,
         bad=example(
             source(
