@@ -599,3 +599,76 @@ def test_the_remedy_for_what_down_drops_is_no_old_value(bench: Bench) -> None:
     (caution,) = [each for each in bad if each.hazard == "down-loses-data"]
     assert caution.severity is Severity.CAUTION
     assert "old values" in caution.remedy
+
+
+SECURE = "ALTER TABLE people ENABLE ROW LEVEL SECURITY"
+POLICY = "CREATE POLICY own ON people USING (id > 0)"
+
+
+@pytest.mark.parametrize(
+    ("more", "up", "said"),
+    [
+        ([], [SECURE], "it has no policy: any role but its owner and superusers sees no row"),
+        ([POLICY], [SECURE], "only the rows that a policy lets it (own)"),
+        ([], [SECURE, POLICY], "only the rows that a policy lets it (own)"),
+        ([SECURE], ["ALTER TABLE people FORCE ROW LEVEL SECURITY"], "its owner too sees no row"),
+        ([SECURE], ["ALTER TABLE people DISABLE ROW LEVEL SECURITY"], None),
+        ([], ["ALTER TABLE people FORCE ROW LEVEL SECURITY"], None),
+        ([GRANT], ["REVOKE SELECT ON people FROM PUBLIC"], "SELECT on people from PUBLIC"),
+        (
+            ["GRANT UPDATE (name) ON people TO PUBLIC"],
+            ["REVOKE UPDATE (name) ON people FROM PUBLIC"],
+            "UPDATE on people.name from PUBLIC",
+        ),
+        (
+            ["CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'"],
+            ["REVOKE EXECUTE ON FUNCTION one() FROM PUBLIC"],
+            "EXECUTE on one() from PUBLIC",
+        ),
+        (
+            ["CREATE VIEW v AS SELECT id FROM people", "GRANT SELECT ON v TO PUBLIC"],
+            ["DROP VIEW v", "CREATE VIEW v AS SELECT id FROM people"],
+            "SELECT on v from PUBLIC",
+        ),
+        ([GRANT], ["REVOKE SELECT ON people FROM PUBLIC", GRANT], None),
+        ([], [GRANT], None),
+        ([GRANT], ["ALTER TABLE people RENAME COLUMN name TO label"], None),
+    ],
+)
+def test_who_is_kept_out_from_now_on_is_told(
+    bench: Bench, more: list[str], up: list[str], said: str | None
+) -> None:
+    """By row-level security or for want of a privilege, and nobody else."""
+    made = PEOPLE.format(more="".join(f", Sql({each!r})" for each in more))
+    found = [each for each in of(bench, up, made) if each.hazard == "breaks-previous-release"]
+    assert len(found) == (said is not None), told(found)
+    assert all(said in each.sentence for each in found if said), told(found)
+
+
+STAMPED = (
+    "up += [Sql('CREATE TABLE parts (shop_id bigint CONSTRAINT shop REFERENCES shops)'), "
+    'Sql("CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS '
+    "'BEGIN RETURN NEW; END'\"), "
+    "Sql('CREATE TRIGGER stamped BEFORE INSERT ON parts FOR EACH ROW EXECUTE FUNCTION stamp()')]"
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("ALTER TABLE parts DISABLE TRIGGER ALL", "the constraint shop and the trigger stamped"),
+        ("ALTER TABLE parts DISABLE TRIGGER USER", "the trigger stamped"),
+        ("ALTER TABLE parts ENABLE REPLICA TRIGGER stamped", "the trigger stamped"),
+        ("ALTER TABLE shops DISABLE TRIGGER ALL", "the constraint shop"),
+        ("ALTER TABLE parts ENABLE ALWAYS TRIGGER stamped", None),
+    ],
+)
+def test_triggers_that_run_no_more_are_told(bench: Bench, sql: str, said: str | None) -> None:
+    """PostgreSQL's own of a foreign key too, from either side; none is said to be made."""
+    found = of(bench, [sql], STAMPED)
+    disabled = [each for each in found if each.hazard == "disabled-triggers"]
+    assert len(disabled) == (said is not None), told(found)
+    for each in disabled:
+        assert f"included: {said} " in each.sentence
+        assert each.severity is Severity.CAUTION
+        assert "create-trigger" not in {one.hazard for one in found}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from neuron_schema.catalog.changes import Action
 from neuron_schema.catalog.model import Column, EnumType, Kind, Relation, Routine, spelled
 from neuron_schema.review.findings import Severity
+from neuron_schema.review.hazards.access import kept_out
 from neuron_schema.review.hazards.facts import (
     differs,
     is_new,
@@ -136,9 +137,8 @@ def _is_stood_in_for(case: Case, change: Change) -> bool:
     there = {(column.name, column.type) for column in view.columns}
     # What a version gives is in the schemas; `changes` leave it out.
     was = case.before.relation(table.schema, table.name) or table
-    return {(column.name, column.type) for column in table.columns} <= there and not taken(
-        was.privileges, view.privileges, frozenset({was.owner or ""})
-    )
+    columns = {(column.name, column.type) for column in table.columns}
+    return columns <= there and not taken(change.object, was, view)
 
 
 def _swapped(case: Case) -> Iterator[Finding]:
@@ -157,10 +157,10 @@ def _swapped(case: Case) -> Iterator[Finding]:
 
 
 def _breaks(case: Case) -> Iterator[Finding]:
-    for change in case.changes:
-        for sentence, remedy in _sentences(case, change):
-            told = _told(case, "breaks-previous-release", change.object, sentence)
-            yield replace(told, remedy=remedy)
+    found = [(change.object, *each) for change in case.changes for each in _sentences(case, change)]
+    for name, sentence, remedy in (*found, *kept_out(case)):
+        told = _told(case, "breaks-previous-release", name, sentence)
+        yield replace(told, remedy=remedy)
 
 
 def _sentences(case: Case, change: Change) -> Iterator[tuple[str, str]]:
@@ -451,7 +451,8 @@ down = [Sql("DROP VIEW items"), RenameTable(goods, "items")]
         id="breaks-previous-release",
         title="What the previous release relies on is gone",
         condition="A value of an enum, a view or a function is dropped or renamed; a column must "
-        "not be NULL any more, or loses its default, so that who leaves it out fails.",
+        "not be NULL any more, or loses its default, so that who leaves it out fails; row-level "
+        "security holds for a table from now on; a privilege is taken from a role.",
         effect="The previous release, which runs until the new one is out, breaks.",
         remedy="First a release that does without it, then the version; or add the new one beside "
         "it, with a default where the previous release leaves it out, and take the old one away "

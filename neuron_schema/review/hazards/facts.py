@@ -13,12 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from neuron_schema.catalog import Change, ObjectName
-    from neuron_schema.catalog.model import Grant, Grants
+    from neuron_schema.catalog.model import AnyObject
     from neuron_schema.review.case import Case
     from neuron_schema.review.measures import Measure, StatementMeasure, TableLock
 
 Place: TypeAlias = tuple[str | None, str]
 """Schema and name of a relation."""
+
+# What PUBLIC may do where nobody said anything.
+# https://www.postgresql.org/docs/current/ddl-priv.html#PRIVILEGES-SUMMARY-TABLE
+_USUAL = {
+    **dict.fromkeys((Kind.FUNCTION, Kind.PROCEDURE, Kind.AGGREGATE), "EXECUTE"),
+    **dict.fromkeys((Kind.ENUM, Kind.DOMAIN, Kind.COMPOSITE, Kind.RANGE), "USAGE"),
+}
 
 KEPT = frozenset((Access.READS, Access.WRITES))
 
@@ -232,11 +239,19 @@ def new_name(case: Case, change: Change) -> ObjectName | None:
     return pairs.get(change.object, change.rename)
 
 
-def taken(before: Grants, after: Grants, owners: frozenset[str]) -> list[Grant]:
-    """Return what others than the owner might do before, and not after."""
-    left = {(each.grantee, each.privilege) for each in after or ()}
-    return [
-        each
-        for each in before or ()
-        if each.grantee not in owners and (each.grantee, each.privilege) not in left
-    ]
+def taken(name: ObjectName, was: AnyObject, is_: AnyObject) -> list[tuple[str, str]]:
+    """Return role and privilege of those that might use an object, and may no more.
+
+    Args:
+        name: What the first is called: of its kind PUBLIC may do something unless it is said.
+        was: The object.
+        is_: It, or what stands for it.
+    """
+    left = _given(name, is_)
+    return [each for each in _given(name, was) if each not in left and each[0] != was.owner]
+
+
+def _given(name: ObjectName, value: AnyObject) -> list[tuple[str, str]]:
+    if value.privileges is None:
+        return [("", _USUAL[name.kind])] if name.kind in _USUAL else []
+    return [(each.grantee, each.privilege) for each in value.privileges]
