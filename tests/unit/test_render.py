@@ -446,6 +446,32 @@ def test_gitlab_gets_its_own_words() -> None:
     assert "\n" not in json.loads(render(reports.hostile(), "gitlab"))[0]["description"]
 
 
+def test_gitlab_gets_two_sentences() -> None:
+    """What happens and what to do, with one full stop between."""
+    report = reports.rich()
+    first, *_ = report.open_findings
+    for sentence, told in (("It waits", "It waits. "), ("Wait!", "Wait! "), ("So.", "So. ")):
+        found = replace(first, sentence=sentence, remedy="Do not")
+        version = replace(report.versions[0], findings=(found,))
+        (issue,) = json.loads(render(replace(report, versions=(version,)), "gitlab"))
+        assert issue["description"] == f"{told}Remedy: Do not"
+
+
+@pytest.mark.parametrize("format_", PEOPLE)
+def test_a_fix_that_leaves_something_blocking_says_so(format_: str) -> None:
+    """Where it is offered, and with what happens."""
+    report = reports.rich()
+    first, *_ = report.open_findings
+    assert first.fix is not None
+    assert "still blocking" not in shown(render(report, format_), format_)
+    left = replace(first, hazard="opaque-ddl", version="006", sentence="It stands still", fix=None)
+    found = replace(first, fix=replace(first.fix, left=(left,)))
+    version = replace(report.versions[0], findings=(found,))
+    text = shown(render(replace(report, versions=(version,)), format_), format_)
+    assert "split into 005 and 006; still blocking: opaque-ddl in 006" in " ".join(text.split())
+    assert "opaque-ddl: It stands still" in text
+
+
 def test_sizes_are_told_as_postgresql_tells_them() -> None:
     """1,024 bytes are a kB."""
     from neuron_schema.review.render.wording import size

@@ -94,7 +94,12 @@ def _fix(fix: Fix, version: ReviewedVersion | None, stats: Stats | None) -> Fold
         else Paragraph(("The fix locks no table that was there before.",))
     )
     modules = (Source("python", each.source, each.file_name) for each in fix.modules)
-    return Fold(("Fix, run on the same server: ", fix.summary), (measured, *modules))
+    summary: Text = ("Fix, run on the same server: ", fix.summary)
+    if not fix.left:
+        return Fold(summary, (measured, *modules))
+    still = Bullets(tuple((Code(each.hazard), f": {each.sentence}") for each in fix.left))
+    told = ", ".join(f"{each.hazard} in {each.version}" for each in fix.left)
+    return Fold((*summary, f"; still blocking: {told}"), (still, measured, *modules))
 
 
 def accepted_told(report: ReviewReport) -> Section | None:
