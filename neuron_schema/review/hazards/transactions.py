@@ -262,7 +262,7 @@ def _brief(case: Case) -> Iterator[Finding]:
             yield finding(
                 case,
                 "brief-exclusive-lock",
-                Severity.CAUTION,
+                Severity.NOTE,
                 lock.table,
                 f"{numbers(strong[:1]).capitalize()} takes ACCESS EXCLUSIVE on "
                 f"{named(lock.table)}, which keeps out reads and writes; it {_BRIEF}",
