@@ -265,8 +265,11 @@ def _new_columns(case: Case) -> Iterator[tuple[Relation, list[Column]]]:
             found[place(change.object)].append(after)
     for (schema, name), columns in found.items():
         relation = case.after.relation(schema or "", name)
-        if relation is not None and relation.kind is Kind.TABLE:
-            yield relation, columns
+        was = case.formerly.relation(schema or "", name) if case.formerly is not None else None
+        # Of an edited version, what the edit did not touch was chosen long ago.
+        chosen = [each for each in columns if was is None or each not in was.columns]
+        if relation is not None and relation.kind is Kind.TABLE and chosen:
+            yield relation, chosen
 
 
 def _advice(case: Case, relation: Relation, column: Column) -> tuple[str, str, str] | None:
