@@ -288,6 +288,7 @@ class Assembly:
             deferred=row[6],
             validated=row[7],
             enforced=row[8],
+            triggered=row[19],
             no_inherit=row[9] and row[4] in "cn",
             is_local=row[10],
             index=backed,

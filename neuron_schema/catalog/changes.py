@@ -78,6 +78,16 @@ class Change:
         return self.kind is Kind.COLUMN_ORDER
 
     @property
+    def validated_only(self) -> bool:
+        """Whether a constraint that held for new rows is now known to hold for all, no more."""
+        wanted = f"{getattr(self.after, 'definition', '')} NOT VALID"
+        return (
+            self.kind is Kind.CONSTRAINT
+            and {each.attribute for each in self.differences} == {"definition", "validated"}
+            and getattr(self.before, "definition", None) == wanted
+        )
+
+    @property
     def differences(self) -> tuple[Difference, ...]:
         """The properties that differ, where the object is on both sides."""
         if self.action is not Action.CHANGED:

@@ -290,6 +290,8 @@ class Constraint(Part):
         deferred: Whether it is put off unless a transaction says otherwise.
         validated: False where rows that were there before are not checked yet.
         enforced: False for NOT ENFORCED of PostgreSQL 18.
+        triggered: False where PostgreSQL's own triggers that check it are disabled, one at least:
+            ``ALTER TABLE ... DISABLE TRIGGER ALL``.
         no_inherit: Whether it holds for the table alone.
         is_local: Whether the relation declares it itself.
         index: The index behind it; it is no object of its own and bears the same name.
@@ -304,6 +306,7 @@ class Constraint(Part):
     deferred: bool = False
     validated: bool = True
     enforced: bool = True
+    triggered: bool = True
     no_inherit: bool = False
     is_local: bool = True
     index: Index | None = None

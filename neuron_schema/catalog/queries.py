@@ -204,7 +204,8 @@ def _constraint(scope: Scope) -> str:
     return f"""SELECT k.oid, k.conrelid, k.contypid, k.conname, k.contype, k.condeferrable,
   k.condeferred, k.convalidated, {enforced}, k.connoinherit, k.conislocal, k.conindid,
   k.conkey, k.confrelid, k.confkey, k.confupdtype, k.confdeltype, k.confmatchtype,
-  {period} OR {some}
+  {period} OR {some}, k.oid NOT IN (SELECT g.tgconstraint FROM pg_catalog.pg_trigger g
+    WHERE g.tgisinternal AND g.tgenabled IN ('D', 'R'))
 FROM pg_catalog.pg_constraint k"""
 
 

@@ -110,7 +110,7 @@ def _changes(proof: Proof) -> Iterator[tuple[str, Change]]:
     for phase, changes in (("down", proof.residue), ("up again", proof.divergence)):
         for change in changes:
             yield phase, change
-    for change in proof.order:
+    for change in (*proof.order, *proof.validated):
         yield "down", change
 
 
@@ -189,6 +189,7 @@ def _show_details(proof: Proof) -> None:
     lines += [f"after down: {change}" for change in proof.residue]
     lines += [f"after up again: {change}" for change in proof.divergence]
     lines += [f"order: {change}" for change in proof.order]
+    lines += [f"left validated by down: {change}" for change in proof.validated]
     lines += [f"lost by {loss.direction}: {loss.object}, {loss.what}" for loss in proof.losses]
     lines += [f"without rows: {each.table}: {each.why}" for each in proof.unseeded]
     if lines:

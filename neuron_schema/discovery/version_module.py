@@ -114,8 +114,9 @@ def lines_of_up(source: bytes, path: str) -> tuple[int, ...]:
     """
     module = _Module(source, path)
     lines: list[int] = []
-    for index, element in enumerate(_elements(_execute(module), "up", module)):
-        line = int(module.place("up", index).rpartition(":")[2])
+    elements = _elements(_execute(module), "up", module)
+    for index, element in enumerate(elements):
+        line = int(module.place("up", index, len(elements)).rpartition(":")[2])
         lines += [line] * len(_compile_element(element))
     return tuple(lines)
 
@@ -180,8 +181,8 @@ class _Module:
         bytecode.write(code, self.source, self.path)
         return code
 
-    def place(self, name: str, index: int | None = None) -> str:
-        return place(self.tree, self.path, name, index)
+    def place(self, name: str, index: int | None = None, count: int | None = None) -> str:
+        return place(self.tree, self.path, name, index, count)
 
 
 def _load(module: _Module, *, version: str, name: str) -> Migration:

@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import ast
-from typing import TypeAlias
-
-# The line of the list, and those of its elements where the source shows them all.
-_Places: TypeAlias = tuple[int, list[int] | None]
+from typing import NamedTuple, TypeAlias
 
 
-def place(tree: ast.Module, path: str, name: str, index: int | None = None) -> str:
+class _Shown(NamedTuple):
+    """An element as the source shows it, or several of them behind one star."""
+
+    line: int
+    several: bool = False
+
+
+# The line of the list, and its elements where the source shows where they come from.
+_Places: TypeAlias = tuple[int, list[_Shown] | None]
+
+
+def place(
+    tree: ast.Module, path: str, name: str, index: int | None = None, count: int | None = None
+) -> str:
     """Return ``file:line`` of a list at the top level of a module, or of one of its elements.
 
     The line of an element is known while the list is written out, assigned once, and only added
-    to with ``+=`` and ``.append(...)``; else it is the list's own.
+    to with ``+=`` and ``.append(...)``; else it is the list's own. What a star stands for has the
+    star's line, and what comes after it is counted from the end.
+
+    Args:
+        tree: The module.
+        path: Its file.
+        name: Of the list.
+        index: Of the element; None for the list as a whole.
+        count: How many elements there are, where that is known.
     """
     line, elements = 1, None
     for statement in tree.body:
         line, elements = _after(statement, name, line, elements)
-    if index is not None and elements is not None and index < len(elements):
-        line = elements[index]
+    if index is not None and elements is not None:
+        line = _line_of(elements, index, count) or line
     return f"{path}:{line}"
 
 
-def _after(statement: ast.stmt, name: str, line: int, elements: list[int] | None) -> _Places:
+def _line_of(elements: list[_Shown], index: int, count: int | None) -> int | None:
+    """Return the line of an element, or None where stars hide which one it is."""
+    stars = [at for at, each in enumerate(elements) if each.several]
+    first = stars[0] if stars else len(elements)
+    if index < first:
+        return elements[index].line
+    if count is None or not stars:
+        return None
+    from_end = count - index
+    if from_end < len(elements) - stars[-1]:
+        return elements[-from_end].line
+    return elements[first].line if len(stars) == 1 else None
+
+
+def _after(statement: ast.stmt, name: str, line: int, elements: list[_Shown] | None) -> _Places:
     """Return the places that hold after a statement."""
     if isinstance(statement, ast.Assign | ast.AnnAssign) and _assigns(statement, name):
         return statement.lineno, _written_out(statement.value)
@@ -33,7 +65,7 @@ def _after(statement: ast.stmt, name: str, line: int, elements: list[int] | None
     if isinstance(statement, ast.Expr) and elements is not None:
         call = statement.value
         if isinstance(call, ast.Call) and _is_append(call.func, name):
-            return line, [*elements, call.lineno]
+            return line, [*elements, _Shown(call.lineno)]
     if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         for node in ast.walk(statement):
             if isinstance(node, ast.Name) and node.id == name:
@@ -59,8 +91,15 @@ def _is_append(function: ast.expr, name: str) -> bool:
     )
 
 
-def _written_out(value: ast.expr | None) -> list[int] | None:
-    """Return the lines of the elements of a list, or None where they are not all to be seen."""
-    if not isinstance(value, ast.List) or any(isinstance(e, ast.Starred) for e in value.elts):
+def _written_out(value: ast.expr | None) -> list[_Shown] | None:
+    """Return the elements of a list, or None where it is not written out."""
+    if not isinstance(value, ast.List):
         return None
-    return [element.lineno for element in value.elts]
+    found: list[_Shown] = []
+    for each in value.elts:
+        if not isinstance(each, ast.Starred):
+            found.append(_Shown(each.lineno))
+            continue
+        inner = _written_out(each.value)
+        found += [_Shown(each.lineno, several=True)] if inner is None else inner
+    return found

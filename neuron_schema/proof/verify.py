@@ -32,6 +32,8 @@ class Proof:
         residue: What tells the schema after ``down`` from the one before.
         divergence: What tells the schema after the second ``up`` from the one after the first.
         order: Where it is only the order of columns that differs; no finding.
+        validated: Constraints that ``down`` leaves validated; no finding, as they hold all the
+            same for new rows, and that the old ones fit takes nothing from anybody.
         losses: Data that do not survive; no finding.
         unseeded: Tables that had no rows; no finding.
         without: Earlier versions that are not there, because their ``up`` raises.
@@ -44,6 +46,7 @@ class Proof:
     residue: tuple[Change, ...] = ()
     divergence: tuple[Change, ...] = ()
     order: tuple[Change, ...] = ()
+    validated: tuple[Change, ...] = ()
     losses: tuple[Loss, ...] = ()
     unseeded: tuple[Unseeded, ...] = ()
     without: tuple[str, ...] = ()
@@ -198,9 +201,12 @@ def _told(proof: Proof, cycle: Cycle, failures: tuple[Failure, ...]) -> Proof:
     return replace(
         proof,
         failures=failures,
-        residue=tuple(each for each in cycle.residue if not each.order_only),
+        residue=tuple(
+            each for each in cycle.residue if not (each.order_only or each.validated_only)
+        ),
         divergence=tuple(each for each in cycle.divergence if not each.order_only),
         order=tuple(each for each in both if each.order_only),
+        validated=tuple(each for each in cycle.residue if each.validated_only),
         losses=cycle.losses,
         unseeded=cycle.unseeded,
     )

@@ -26,6 +26,8 @@ class Case:
         major: The server's major version.
         final: The schema after the last version under review; None where this is the last. What a
             later version cures (an index for a foreign key) is no hazard.
+        formerly: The schema after the version as it was before it was edited, on the same earlier
+            ones; None where it is new, or was none that runs.
         unused: Schema and name of tables that earlier versions under review make, and that nobody
             uses yet.
     """
@@ -40,4 +42,5 @@ class Case:
     major: int
     stats: Stats | None = None
     final: Snapshot | None = None
+    formerly: Snapshot | None = None
     unused: frozenset[tuple[str, str]] = frozenset()

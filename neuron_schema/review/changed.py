@@ -6,7 +6,7 @@ tree is looked at, so that what is not committed yet is reviewed as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,11 +34,13 @@ class Changed:
         compared_with: ``origin/main (1a2b3c4)``, or ``versions up to 003``.
         versions: Numbers of the versions under review, and why they are.
         deleted: Labels of versions that were there and are there no more.
+        formerly: By their numbers, edited versions as they were, where they were valid.
     """
 
     compared_with: str
     versions: Mapping[int, Novelty]
     deleted: tuple[str, ...] = ()
+    formerly: Mapping[int, Migration] = field(default_factory=dict)
 
 
 def after(infos: Sequence[VersionInfo], version: str) -> Changed:
@@ -72,16 +74,22 @@ def since(versions: VersionSet, base: str | None = None) -> Changed:
     then = _by_number(repository.files(common))
     now = {file.number: file for file in versions.files}
     wanted: dict[int, Novelty] = {}
+    formerly: dict[int, Migration] = {}
     for number, file in now.items():
         old = then.get(number)
         if old is None:
             wanted[number] = Novelty.NEW
-        elif not old.holds(read(file.path)) and _edited(file, old, repository):
-            wanted[number] = Novelty.EDITED
+        elif not old.holds(read(file.path)):
+            is_, was = _both(file, old, repository)
+            if was is None or is_.checksum != was.checksum:
+                wanted[number] = Novelty.EDITED
+            if was is not None:
+                formerly[number] = was
     return Changed(
         compared_with=f"{chosen} ({common[:_SHORT]})",
         versions=wanted,
         deleted=tuple(then[number].name[:-3] for number in sorted(set(then) - set(now))),
+        formerly={number: each for number, each in formerly.items() if number in wanted},
     )
 
 
@@ -97,8 +105,13 @@ def _by_number(blobs: Sequence[Blob]) -> dict[int, Blob]:
     return found
 
 
-def _edited(file: VersionFile, blob: Blob, repository: Repository) -> bool:
-    """Whether a version makes other SQL than the one of the same number did."""
+def _both(
+    file: VersionFile, blob: Blob, repository: Repository
+) -> tuple[Migration, Migration | None]:
+    """Return a version as it is and as it was; None where it was no valid one.
+
+    Nobody has run that, so the one that there is now is another one.
+    """
     from neuron_schema.discovery import version_module
     from neuron_schema.discovery.loading import loading
 
@@ -108,8 +121,6 @@ def _edited(file: VersionFile, blob: Blob, repository: Repository) -> bool:
     with loading():
         now = load(read(file.path), str(file.path))
         try:
-            then = load(repository.content(blob), f"{file.path} as it was")
+            return now, load(repository.content(blob), f"{file.path} as it was")
         except VersionError:
-            # It was no valid version, so that this one is none that anybody has run.
-            return True
-    return now.checksum != then.checksum
+            return now, None

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neuron_schema.catalog import diff
+from neuron_schema.errors import ExtensionMissing, PrivilegeMissing
+from neuron_schema.proof.cycle import Phase, tried
 from neuron_schema.proof.verify import prove
 from neuron_schema.review.case import Case
 from neuron_schema.review.newcomers import unused_after
@@ -120,7 +122,7 @@ class _Runner:
         """Return what is known of one version, and go on to the next."""
         if self._listener is not None:
             self._listener(migration)
-        before, unused = self.schema, self._unused
+        before, unused, formerly = self.schema, self._unused, self._formerly(migration)
         measured = measure(self._workshop, self._trunk.address, migration, unused)
         proof = prove(self._workshop, self._trunk, migration, unused)
         if self._trunk.grow(migration) is None:
@@ -137,7 +139,25 @@ class _Runner:
             proof=proof,
             major=self._workshop.shadow.major,
             stats=self._subject.stats,
+            formerly=formerly,
             unused=unused,
         )
         self._unused = unused_after(case)
         return case
+
+    def _formerly(self, migration: Migration) -> Snapshot | None:
+        """Return the schema that an edited version made before it was edited."""
+        then = self._subject.changed.formerly.get(migration.number)
+        if then is None:
+            return None
+        workshop = self._workshop
+        with (
+            workshop.roles_put_back([then]),
+            workshop.shadow.database(self._trunk.address) as address,
+            workshop.open(address) as ground,
+        ):
+            try:
+                return None if tried(ground, [then], Phase.UP) else ground.snapshot()
+            except (ExtensionMissing, PrivilegeMissing):
+                # What it needed the edited one may do without.
+                return None

@@ -18,7 +18,7 @@ class Severity(enum.StrEnum):
     """Use of an existing table stops for work that grows with it, or it fails on data."""
 
     CAUTION = "caution"
-    """A short ACCESS EXCLUSIVE, the previous release breaks, data are lost, a lossy ``down``."""
+    """The previous release breaks, data are lost, a lossy ``down``, an avoidable strong lock."""
 
     NOTE = "note"
     """All else."""
@@ -53,11 +53,13 @@ class Fix:
         summary: What is done, in a few words: ``split into 005 and 006``.
         modules: In order.
         measures: Of each module, on the same schema with the same rows.
+        left: What is blocking in the modules still, each in its version.
     """
 
     summary: str
     modules: tuple[FixModule, ...]
     measures: tuple[VersionMeasure, ...]
+    left: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -304,6 +304,28 @@ def test_an_edited_version_is_told_as_such(
     assert any(each[0] == "002" and "edited" in each[2] for each in hazards(result))
 
 
+@pytest.mark.parametrize(
+    ("was", "is_", "told"),
+    [
+        ("a json", "a json, b money", ["public.d.b"]),
+        ("a json, b text", "a char(3), b text", ["public.d.a"]),
+        ("a nonsense", "a json", ["public.d.a"]),
+    ],
+)
+def test_of_an_edited_version_only_what_the_edit_chose_is_advised_against(
+    offline: Command, versions: Path, shadow: list[str], *, was: str, is_: str, told: list[str]
+) -> None:
+    """What was there is no news; where the old version did not run all of it is."""
+    root = versions.parent
+    write_version(versions, "004_d", up=[f"CREATE TABLE d ({was})"], down=["DROP TABLE d"])
+    git(root, "init", "-q")
+    committed(root, "base")
+    write_version(versions, "004_d", up=[f"CREATE TABLE d ({is_})"], down=["DROP TABLE d"])
+    result = offline("review", "--base", "HEAD", *shadow, "--json").json
+    found = [each for each in result["findings"] if each["hazard"] == "discouraged-type"]
+    assert [each["object"]["name"] for each in found] == told
+
+
 def test_the_sizes_of_the_real_tables_are_told(
     offline: Command, blocking: Path, shadow: list[str], tmp_path: Path
 ) -> None:

@@ -90,6 +90,24 @@ def test_a_table_is_told_with_all_its_parts(connection: psycopg.Connection) -> N
     assert things.comment == "What is owned."
 
 
+def test_a_key_whose_own_triggers_are_disabled_is_told(connection: psycopg.Connection) -> None:
+    """On either side, as it is checked no more; one that runs everywhere is the usual."""
+    connection.execute(
+        "CREATE TABLE a (id int PRIMARY KEY); "
+        "CREATE TABLE b (id int CONSTRAINT a_b REFERENCES a, u int CONSTRAINT un UNIQUE)"
+    )
+    for sql, triggered in (
+        ("SELECT 1", True),
+        ("ALTER TABLE b DISABLE TRIGGER ALL", False),
+        ("ALTER TABLE b ENABLE TRIGGER ALL", True),
+        ("ALTER TABLE a DISABLE TRIGGER ALL", False),
+    ):
+        connection.execute(sql.encode())
+        constraints = relation(take(connection), "b").constraints
+        found = {each.name: each.triggered for each in constraints}
+        assert found == {"a_b": triggered, "un": True}
+
+
 def test_an_identitys_sequence_is_part_of_its_column(connection: psycopg.Connection) -> None:
     """It is no object of its own; a serial's is."""
     connection.execute(BASE)

@@ -462,3 +462,62 @@ def test_one_remedy_of_two_findings_is_run_once(
         found = try_all(stand.workshop, stand.address, stand.case, proposals)
     assert [fix is not None for fix in found] == [True, False, True]
     assert len(runs) == 1
+
+
+def test_the_backfill_of_an_irreversible_version_is_proven_as_one(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    """What its author declared goes along with the statement."""
+    (tmp_path / "002_change.py").write_text(
+        "from neuron_schema.ops import Sql, irreversible\n\n"
+        'up = [Sql("UPDATE t SET a = 1 WHERE a IS NULL")]\n'
+        'down = irreversible("which were NULL is not kept")\n',
+        encoding="utf-8",
+    )
+    with standing(workshop, tmp_path) as stand:
+        fix = stand.fix("bulk-dml", 1)
+    assert fix is not None
+    (module,) = fix.modules
+    assert "Backfill(" in module.source
+    assert 'down = irreversible("which were NULL is not kept")\n' in module.source
+
+
+def test_what_is_blocking_still_is_told_with_the_remedy(workshop: Workshop, tmp_path: Path) -> None:
+    """The scan is gone, and the UPDATE under the lock of the new column is there as before."""
+    write_version(
+        tmp_path,
+        "002_change",
+        up=[
+            "ALTER TABLE t ADD COLUMN k integer",
+            "UPDATE t SET k = 1",
+            "ALTER TABLE t ALTER COLUMN k SET NOT NULL",
+        ],
+        down=["ALTER TABLE t DROP COLUMN k"],
+    )
+    with standing(workshop, tmp_path) as stand:
+        fix = stand.fix("set-not-null-scan", 3)
+    assert fix is not None
+    assert [(each.hazard, each.version, each.statement) for each in fix.left] == [
+        ("lock-held-across-statements", "002", 2)
+    ]
+
+
+def test_a_table_that_a_remedy_makes_is_used_by_nobody_yet(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    """An index on it keeps nobody out, though it comes in a later version of the remedy."""
+    write_version(
+        tmp_path,
+        "002_change",
+        up=[
+            "CREATE TABLE n (a integer)",
+            "UPDATE t SET a = 1 WHERE a IS NULL",
+            "CREATE INDEX n_a ON n (a)",
+        ],
+        down=["DROP INDEX n_a", "DROP TABLE n"],
+    )
+    with standing(workshop, tmp_path) as stand:
+        fix = stand.fix("bulk-dml", 2)
+    assert fix is not None
+    assert len(fix.modules) == 3
+    assert fix.left == ()

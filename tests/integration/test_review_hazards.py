@@ -17,7 +17,7 @@ from tests.conftest import from_engine_url
 from tests.hazard_examples import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import psycopg
     from sqlalchemy.engine import URL
@@ -62,7 +62,10 @@ def test_the_bad_example_is_caught_and_nothing_else_is(bench: Bench, hazard: str
 def test_the_good_example_is_clean(bench: Bench, hazard: str) -> None:
     """Of the hazard, and of anything blocking that nobody accepted."""
     good = HAZARDS[hazard].good
-    found = bench.findings(good)
+    cases = bench.example(good)
+    # What is recommended must be what `verify` proves.
+    assert [case.proof for case in cases if not case.proof.proven] == []
+    found = [finding for case in cases for finding in judge(case)]
     assert hazard not in {each.hazard for each in found}, told(found)
     assert {each.hazard for each in found} <= good.also, told(found)
     blocking = [each for each in found if each.severity is Severity.BLOCKING and not each.accepted]
@@ -303,6 +306,32 @@ def test_a_table_whose_name_another_one_takes_is_renamed(bench: Bench) -> None:
     found = bench.findings(example(module, base=base))
     renamed = [each.sentence for each in found if each.hazard == "rename-table"]
     assert any("one is renamed to old, and another table has its name" in each for each in renamed)
+
+
+PEOPLE = "up += [Sql('CREATE TABLE people (id bigint, name text)'){more}]"
+RENAMED = "ALTER TABLE people RENAME TO persons"
+GRANT = "GRANT SELECT ON people TO PUBLIC"
+
+
+@pytest.mark.parametrize(
+    ("more", "up", "found"),
+    [
+        ([], ["CREATE VIEW people AS SELECT * FROM persons"], False),
+        ([], ["CREATE VIEW people AS SELECT id FROM persons"], True),
+        ([], ["CREATE VIEW people AS SELECT id::integer, name FROM persons"], True),
+        ([], ["CREATE MATERIALIZED VIEW people AS SELECT * FROM persons"], True),
+        ([GRANT], ["CREATE VIEW people AS SELECT * FROM persons"], True),
+        ([GRANT], ["CREATE VIEW people AS SELECT * FROM persons", GRANT], False),
+        ([], [], True),
+    ],
+)
+def test_a_view_in_the_place_of_a_table_keeps_the_previous_release_going(
+    bench: Bench, more: list[str], up: list[str], *, found: bool
+) -> None:
+    """With the table's columns, as tables have them, and for whom the table was."""
+    made = PEOPLE.format(more="".join(f", Sql({each!r})" for each in more))
+    told_of = of(bench, [RENAMED, *up], made)
+    assert ("rename-table" in {each.hazard for each in told_of}) is found
 
 
 def test_a_domain_that_is_set_not_null_reads_the_tables_that_use_it(bench: Bench) -> None:
@@ -778,3 +807,185 @@ down = [DropIndex(index)]
     alone = {each.hazard for each in bench.findings(example(adds))}
     both = {each.hazard for each in bench.findings(example(adds, index))}
     assert alone - both == {"fk-unindexed"}
+
+
+def of(bench: Bench, up: Sequence[str], more: str = "") -> list[Finding]:
+    """Return what is found of statements on the usual tables, but for what is usual."""
+    base = f"{BASE}\nfrom neuron_schema.ops import Sql\n{more}"
+    lists = f"up = [{', '.join(f'Sql({each!r})' for each in up)}]\n"
+    module = source("Statements", f"{lists}down = irreversible('a test')")
+    usual = {"brief-exclusive-lock", "irreversible"}
+    return [each for each in bench.findings(example(module, base=base)) if each.hazard not in usual]
+
+
+def test_values_that_are_computed_anew_are_told_as_such(bench: Bench) -> None:
+    """Of a column that keeps its type, beside one whose default is kept in the catalog only."""
+    filled = "up += [Sql('ALTER TABLE items ADD COLUMN n integer DEFAULT 7')]"
+    sql = "ALTER TABLE items ALTER COLUMN stock TYPE integer USING stock * 0"
+    found = of(bench, [sql], filled)
+    (told_of,) = [each for each in found if each.severity is Severity.BLOCKING]
+    assert (told_of.hazard, told_of.statement) == ("alter-type-rewrite", 1)
+    assert "as TYPE ... USING does, and the old values are gone" in told_of.sentence
+    assert "Backfill" in told_of.remedy
+
+
+@pytest.mark.parametrize(
+    ("up", "hazards"),
+    [
+        (["ALTER TABLE loose SET UNLOGGED"], ["whole-table-rewrite-command"]),
+        (["VACUUM FULL loose"], ["whole-table-rewrite-command"]),
+        (["CLUSTER loose USING loose_a"], ["whole-table-rewrite-command"]),
+        (
+            [
+                "ALTER TABLE loose ADD COLUMN b uuid DEFAULT gen_random_uuid()",
+                "ALTER TABLE loose DROP COLUMN b",
+            ],
+            ["whole-table-rewrite-command"],
+        ),
+        (["ALTER TABLE loose ALTER a TYPE bigint"], ["alter-type-rewrite"]),
+        (["ALTER TABLE loose ALTER a TYPE integer USING -a"], ["alter-type-rewrite"]),
+    ],
+)
+def test_a_table_that_is_written_anew_is_laid_to_what_did_it(
+    bench: Bench, up: list[str], hazards: list[str]
+) -> None:
+    """How it is stored, a command, another type, or other values of the same type."""
+    loose = (
+        "up += [Sql('CREATE TABLE loose (a integer)'), Sql('CREATE INDEX loose_a ON loose (a)'), "
+        "Sql('ALTER TABLE loose ADD COLUMN n integer DEFAULT 7')]"
+    )
+    if up[0].startswith("VACUUM"):
+        base = f"{BASE}\nfrom neuron_schema.ops import Sql\n{loose}"
+        module = source("Vacuum", 'up = [Vacuum("loose", full=True)]\ndown = []')
+        found = bench.findings(example(module, base=base))
+    else:
+        found = of(bench, up, loose)
+    assert [each.hazard for each in found if each.severity is Severity.BLOCKING] == hazards
+
+
+def test_another_collation_is_named(bench: Bench) -> None:
+    """Its indexes are built again; and nobody is told to write REINDEX otherwise."""
+    index = "up += [Sql('CREATE INDEX items_name ON items (name)')]"
+    found = of(bench, ['ALTER TABLE items ALTER name TYPE text COLLATE "C"'], index)
+    (told_of,) = [each for each in found if each.severity is Severity.BLOCKING]
+    assert told_of.hazard == "alter-type-rewrite"
+    assert told_of.sentence.endswith(
+        'its indexes are built again: items.name from the default collation to the collation "C"'
+    )
+    both = of(bench, ['ALTER TABLE items ALTER sku TYPE varchar(20) COLLATE "C"'])
+    (told_of,) = [each for each in both if each.hazard == "alter-type-rewrite"]
+    assert told_of.sentence.endswith(
+        "items.sku from character varying(50) to character varying(20) and from the default "
+        'collation to the collation "C"'
+    )
+
+
+PARTS = "up += [Sql('CREATE TABLE parts (id bigint PRIMARY KEY, shop_id bigint REFERENCES shops)')]"
+
+
+def test_a_table_that_a_foreign_key_reads_or_a_truncate_empties_is_told_of_once(
+    bench: Bench,
+) -> None:
+    """With the lock's true length; its lock for a moment is not told of beside it."""
+    key = "ALTER TABLE items ADD CONSTRAINT shop FOREIGN KEY (shop_id) REFERENCES shops"
+    found = of(bench, [key])
+    assert "collateral-table-lock" not in {each.hazard for each in found}
+    (blocking,) = [each for each in found if each.hazard == "add-fk-valid"]
+    assert "and so do writes of shops" in blocking.sentence
+    emptied = of(bench, ["TRUNCATE shops CASCADE"], PARTS)
+    assert sorted(str(each.object) for each in emptied) == ["public.parts", "public.shops"]
+    assert {each.hazard for each in emptied} == {"truncate"}
+
+
+def test_a_lock_on_another_table_is_as_long_as_what_comes_after_it(bench: Bench) -> None:
+    """For a moment where nothing works, and else to the end of the version."""
+    made = "CREATE TABLE parts (shop_id bigint REFERENCES shops)"
+    short, *_ = [e for e in of(bench, [made]) if e.hazard == "collateral-table-lock"]
+    assert short.sentence.endswith("and then for a moment")
+    block = f"DO $$ BEGIN {made}; UPDATE items SET sku = NULL; END $$"
+    long, *_ = [e for e in of(bench, [block]) if e.hazard == "collateral-table-lock"]
+    assert long.sentence.endswith("and then until the version is committed, with all its work")
+
+
+def test_the_remedy_for_what_down_drops_is_no_old_value(bench: Bench) -> None:
+    """There is none of what is new; of what is overwritten there is."""
+    new = source("New", "up = [Sql('CREATE TABLE n (a int)')]\ndown = [Sql('DROP TABLE n')]")
+    (note,) = [e for e in bench.findings(example(new)) if e.hazard == "down-loses-data"]
+    assert "old values" not in note.remedy
+    bad = bench.findings(HAZARDS["down-loses-data"].bad)
+    (caution,) = [each for each in bad if each.hazard == "down-loses-data"]
+    assert caution.severity is Severity.CAUTION
+    assert "old values" in caution.remedy
+
+
+SECURE = "ALTER TABLE people ENABLE ROW LEVEL SECURITY"
+POLICY = "CREATE POLICY own ON people USING (id > 0)"
+
+
+@pytest.mark.parametrize(
+    ("more", "up", "said"),
+    [
+        ([], [SECURE], "it has no policy: any role but its owner and superusers sees no row"),
+        ([POLICY], [SECURE], "only the rows that a policy lets it (own)"),
+        ([], [SECURE, POLICY], "only the rows that a policy lets it (own)"),
+        ([SECURE], ["ALTER TABLE people FORCE ROW LEVEL SECURITY"], "its owner too sees no row"),
+        ([SECURE], ["ALTER TABLE people DISABLE ROW LEVEL SECURITY"], None),
+        ([], ["ALTER TABLE people FORCE ROW LEVEL SECURITY"], None),
+        ([GRANT], ["REVOKE SELECT ON people FROM PUBLIC"], "SELECT on people from PUBLIC"),
+        (
+            ["GRANT UPDATE (name) ON people TO PUBLIC"],
+            ["REVOKE UPDATE (name) ON people FROM PUBLIC"],
+            "UPDATE on people.name from PUBLIC",
+        ),
+        (
+            ["CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'"],
+            ["REVOKE EXECUTE ON FUNCTION one() FROM PUBLIC"],
+            "EXECUTE on one() from PUBLIC",
+        ),
+        (
+            ["CREATE VIEW v AS SELECT id FROM people", "GRANT SELECT ON v TO PUBLIC"],
+            ["DROP VIEW v", "CREATE VIEW v AS SELECT id FROM people"],
+            "SELECT on v from PUBLIC",
+        ),
+        ([GRANT], ["REVOKE SELECT ON people FROM PUBLIC", GRANT], None),
+        ([], [GRANT], None),
+        ([GRANT], ["ALTER TABLE people RENAME COLUMN name TO label"], None),
+    ],
+)
+def test_who_is_kept_out_from_now_on_is_told(
+    bench: Bench, more: list[str], up: list[str], said: str | None
+) -> None:
+    """By row-level security or for want of a privilege, and nobody else."""
+    made = PEOPLE.format(more="".join(f", Sql({each!r})" for each in more))
+    found = [each for each in of(bench, up, made) if each.hazard == "breaks-previous-release"]
+    assert len(found) == (said is not None), told(found)
+    assert all(said in each.sentence for each in found if said), told(found)
+
+
+STAMPED = (
+    "up += [Sql('CREATE TABLE parts (shop_id bigint CONSTRAINT shop REFERENCES shops)'), "
+    'Sql("CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS '
+    "'BEGIN RETURN NEW; END'\"), "
+    "Sql('CREATE TRIGGER stamped BEFORE INSERT ON parts FOR EACH ROW EXECUTE FUNCTION stamp()')]"
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("ALTER TABLE parts DISABLE TRIGGER ALL", "the constraint shop and the trigger stamped"),
+        ("ALTER TABLE parts DISABLE TRIGGER USER", "the trigger stamped"),
+        ("ALTER TABLE parts ENABLE REPLICA TRIGGER stamped", "the trigger stamped"),
+        ("ALTER TABLE shops DISABLE TRIGGER ALL", "the constraint shop"),
+        ("ALTER TABLE parts ENABLE ALWAYS TRIGGER stamped", None),
+    ],
+)
+def test_triggers_that_run_no_more_are_told(bench: Bench, sql: str, said: str | None) -> None:
+    """PostgreSQL's own of a foreign key too, from either side; none is said to be made."""
+    found = of(bench, [sql], STAMPED)
+    disabled = [each for each in found if each.hazard == "disabled-triggers"]
+    assert len(disabled) == (said is not None), told(found)
+    for each in disabled:
+        assert f"included: {said} " in each.sentence
+        assert each.severity is Severity.CAUTION
+        assert "create-trigger" not in {one.hazard for one in found}

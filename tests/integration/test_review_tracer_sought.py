@@ -10,7 +10,7 @@ from neuron_schema.history import HistoryTable
 from neuron_schema.proof.ground import Workshop
 from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.review.tracer import measure
-from neuron_schema.url import from_engine_url
+from tests.conftest import from_engine_url
 from tests.measuring import loaded, shipped
 from tests.support import write_version
 

@@ -129,6 +129,32 @@ def test_what_a_down_leaves_is_named(
     assert told(proof.residue) == [said]
 
 
+CHECKED = "ALTER TABLE t ADD CONSTRAINT c CHECK (b < 1000000) NOT VALID"
+
+
+@pytest.mark.parametrize(
+    ("down", "proven"),
+    [
+        ([], True),
+        (["ALTER TABLE t DROP CONSTRAINT c, ADD CONSTRAINT c CHECK (b < 7) NOT VALID"], False),
+        (["ALTER TABLE t DROP CONSTRAINT c", CHECKED], True),
+        (["ALTER TABLE t DROP CONSTRAINT c"], False),
+    ],
+)
+def test_that_old_rows_fit_needs_no_undoing(
+    shadow: Shadow, tmp_path: Path, down: list[str], *, proven: bool
+) -> None:
+    """A constraint that stays validated is told of; one that is another or gone is a finding."""
+    table = "CREATE TABLE t (b integer)"
+    write_version(tmp_path, "001_t", up=[table, CHECKED], down=["DROP TABLE t"])
+    validate = "ALTER TABLE t VALIDATE CONSTRAINT c"
+    write_version(tmp_path, "002_x", up=[validate], down=down)
+    proof = proofs(shadow, tmp_path, "2")["002"]
+    assert proof.proven is proven
+    changed = [] if down else ["constraint c of public.t changed"]
+    assert told(proof.validated) == changed
+
+
 def test_an_up_that_does_something_else_the_second_time_is_found(
     shadow: Shadow, tmp_path: Path
 ) -> None:

@@ -463,6 +463,16 @@ def with_text(text: str) -> ReviewReport:
             summary=text,
             modules=(FixModule(file_name=f"{name}.py", source=text),),
             measures=(measure,),
+            left=(
+                Finding(
+                    hazard="opaque-ddl",
+                    severity=Severity.BLOCKING,
+                    version="007",
+                    statement=None,
+                    object=column,
+                    sentence=text,
+                ),
+            ),
         ),
     )
     relation = Relation(
@@ -488,6 +498,7 @@ def with_text(text: str) -> ReviewReport:
             name=name,
             failures=(Failure(phase=Phase.DOWN, message=text),),
             residue=(change,),
+            validated=(change,),
             divergence=(change,),
             losses=(Loss(direction=Direction.DOWN, object=name, what=text),),
             unseeded=(Unseeded(table=name, why=text),),

@@ -68,6 +68,7 @@ _constraints = st.builds(
     type=_texts,
     definition=_texts,
     validated=st.booleans(),
+    triggered=st.booleans(),
     index=st.none() | _indexes,
 )
 _triggers = st.builds(Trigger, name=_names, definition=_texts, enabled=_texts)

@@ -446,6 +446,63 @@ def test_gitlab_gets_its_own_words() -> None:
     assert "\n" not in json.loads(render(reports.hostile(), "gitlab"))[0]["description"]
 
 
+def test_gitlab_gets_two_sentences() -> None:
+    """What happens and what to do, with one full stop between."""
+    report = reports.rich()
+    first, *_ = report.open_findings
+    for sentence, told in (("It waits", "It waits. "), ("Wait!", "Wait! "), ("So.", "So. ")):
+        found = replace(first, sentence=sentence, remedy="Do not")
+        version = replace(report.versions[0], findings=(found,))
+        (issue,) = json.loads(render(replace(report, versions=(version,)), "gitlab"))
+        assert issue["description"] == f"{told}Remedy: Do not"
+
+
+@pytest.mark.parametrize("format_", PEOPLE)
+def test_what_was_found_comes_before_the_locks(format_: str) -> None:
+    """A reader looks for it first."""
+    text = shown(render(reports.rich(), format_), format_)
+    assert text.index("create-index-blocking") < text.rindex("Locks on existing tables")
+
+
+@pytest.mark.parametrize("format_", PEOPLE)
+def test_one_fix_of_two_findings_is_shown_once(format_: str) -> None:
+    """The second one refers to it; another fix of the version repeats no lock of the version."""
+    report = reports.rich()
+    first, *_ = report.open_findings
+    assert first.fix is not None
+    same = replace(first, hazard="lock-held-across-statements", statement=None)
+    other = replace(first.fix, summary="another", modules=first.fix.modules[:1])
+    third = replace(first, hazard="opaque-ddl", fix=other)
+    version = replace(report.versions[0], findings=(first, same, third))
+    text = shown(render(replace(report, versions=(version,)), format_), format_)
+    assert text.count("split into 005 and 006") == 1
+    said = " ".join(text.split())
+    at = f", statement {first.statement}"
+    assert f"the same as that of {first.hazard}{at}, above" in said.replace(
+        f"{first.hazard} ,", f"{first.hazard},"
+    )
+    once = text.count("as written")
+    alone = replace(report.versions[0], findings=(first,))
+    whole = shown(render(replace(report, versions=(alone,)), format_), format_)
+    assert once == whole.count("as written")
+    assert once
+
+
+@pytest.mark.parametrize("format_", PEOPLE)
+def test_a_fix_that_leaves_something_blocking_says_so(format_: str) -> None:
+    """Where it is offered, and with what happens."""
+    report = reports.rich()
+    first, *_ = report.open_findings
+    assert first.fix is not None
+    assert "still blocking" not in shown(render(report, format_), format_)
+    left = replace(first, hazard="opaque-ddl", version="006", sentence="It stands still", fix=None)
+    found = replace(first, fix=replace(first.fix, left=(left,)))
+    version = replace(report.versions[0], findings=(found,))
+    text = shown(render(replace(report, versions=(version,)), format_), format_)
+    assert "split into 005 and 006; still blocking: opaque-ddl in 006" in " ".join(text.split())
+    assert "opaque-ddl: It stands still" in text
+
+
 def test_sizes_are_told_as_postgresql_tells_them() -> None:
     """1,024 bytes are a kB."""
     from neuron_schema.review.render.wording import size

@@ -366,3 +366,5 @@ def test_words_that_a_sentence_marks_are_set_as_code() -> None:
     """Where nothing else could be meant."""
     page = render(reports.with_text("put `lock_timeout` into `a b` x`y`"), "html")
     assert 'put <span class="mono">lock_timeout</span> into `a b` x`y`' in page
+    page = render(reports.with_text("run `neuron-schema verify` now"), "html")
+    assert 'run <span class="mono">neuron-schema verify</span> now' in page

@@ -341,3 +341,18 @@ def test_it_is_cut_anywhere_without_breaking(text: str, most: int) -> None:
     assert len(found.encode()) <= max(most, 200)
     assert_folds_end(found)
     assert_harmless(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("write `lock_timeout`, now", "write `lock_timeout`, now"),
+        ("run; `neuron-schema verify` proves it", "run; `neuron-schema verify` proves it"),
+        ("declares `down = irreversible(...)`", "declares `down = irreversible(...)`"),
+        ("`neuron-schema verify` runs it", "`neuron-schema verify` runs it"),
+        ("x`neuron-schema verify`y", "`` x`neuron-schema verify`y ``"),
+    ],
+)
+def test_what_a_sentence_marks_as_code_is_code_without_its_marks(text: str, shown: str) -> None:
+    """Commands too, which have blanks."""
+    assert prose(text) == shown

@@ -271,6 +271,31 @@ def test_an_irreversible_version_stays_so(tmp_path: Path) -> None:
     assert "down = [DropIndex(" in second
 
 
+UPDATE = 'Sql("UPDATE t SET a = 1 WHERE a IS NULL")'
+DECLARED = 'down = irreversible("which were NULL is not kept")\n'
+
+
+def test_a_backfill_of_an_irreversible_version_declares_so_too(tmp_path: Path) -> None:
+    """Alone, in a module of its own, and beside a statement that stays."""
+    alone = split(tmp_path, f"up = [{UPDATE}]\n{DECLARED}", hazard="bulk-dml")
+    assert [DECLARED in each and "irreversible\n" in each for each in alone.values()] == [True]
+    both = f"up = [AddColumn(t.c.b), {UPDATE}]\n{DECLARED}"
+    found = split(tmp_path, both, hazard="bulk-dml", statement=2)
+    assert [DECLARED in each for each in found.values()] == [True, True]
+    long = DECLARED.replace("NULL", "NULL, before this version, and for what reason, ")
+    (written,) = split(tmp_path, f"up = [{UPDATE}]\n{long}", hazard="bulk-dml").values()
+    assert "down = irreversible(\n    " in written
+
+
+@pytest.mark.parametrize("hazard", ["bulk-dml", "lock-held-across-statements"])
+def test_no_version_is_left_with_a_lock_and_nothing_else(tmp_path: Path, hazard: str) -> None:
+    """It would lock for nothing: what it was taken for has gone elsewhere."""
+    lists = f'up = [Sql("LOCK TABLE t IN SHARE MODE"), {UPDATE}]\ndown = []\n'
+    assert split(tmp_path, lists, hazard=hazard, statement=2) == {}
+    more = lists.replace("up = [", "up = [AddColumn(t.c.b), ")
+    assert split(tmp_path, more, hazard=hazard, statement=3)
+
+
 @pytest.mark.parametrize(
     ("taken", "said"),
     [

@@ -297,7 +297,8 @@ def test_a_forgotten_comma_is_seen_where_it_is() -> None:
     [
         ("up = [Sql('A')] + ['B']", 2),
         ("up = [\n  element for element in\n  (Sql('A'), 'B')\n]", 2),
-        ("up = [\n  *[Sql('A')],\n  'B',\n]", 2),
+        ("up = [\n  *[Sql('A')],\n  'B',\n]", 4),
+        ("up = [\n  *(Sql('A'),),\n  'B',\n]", 2),
         ("up = []\nup.append(Sql('A'))\nup.append('B')", 4),
         ("up = [Sql('A')]\nup += [\n  'B',\n]", 4),
         ("up = [\n  Sql('A'),\n  'B']\nup += [Sql('C'), Sql('D')]", 4),

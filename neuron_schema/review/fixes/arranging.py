@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from neuron_schema.discovery.version_set import MAX_VERSION_DIGITS
 from neuron_schema.review.findings import FixModule
 from neuron_schema.review.fixes.module import ModuleText
+from neuron_schema.review.fixes.naming import cursor_of
 from neuron_schema.review.fixes.writing import EMPTY, Draft, Piece, written
 from neuron_schema.settings import SESSION_LIMITS
 from neuron_schema.sqltext.actions import Verb
@@ -104,6 +105,8 @@ def arranged(
     found = [each for each in parts if isinstance(each, Stage) or each.up]
     if any(isinstance(each, _Part) and not each.up and each.down for each in parts):
         return None
+    if any(isinstance(each, _Part) and _only_locks(original, each) for each in found):
+        return None
     first = original.migration.number
     numbers = [str(first + at).zfill(len(original.migration.version)) for at in range(len(found))]
     if len(numbers[-1]) > MAX_VERSION_DIGITS:
@@ -169,6 +172,12 @@ def _merged(stages: Sequence[Stage]) -> list[Stage]:
     return found
 
 
+def _only_locks(original: Original, part: _Part) -> bool:
+    """Whether all that a version would do is to lock tables, for nothing that comes after it."""
+    locks = {each.sql for each in original.up if cursor_of(each).take("lock")}
+    return all(sql in locks for piece in part.up for sql in piece.sql or ("",))
+
+
 def _with_down(
     original: Original, ways: Mapping[int, Remedy], parts: Sequence[_Part | Stage]
 ) -> None:
@@ -214,12 +223,13 @@ def _draft(
     stage = part if isinstance(part, Stage) else None
     apart = stage is not None and stage.apart
     declared = frozenset(key for key, _ in migration.settings)
-    untouched = stage is None and migration.irreversible is not None
+    declares = migration.irreversible is not None and (stage is None or not stage.down)
     return Draft(
         module=ModuleText(EMPTY) if apart else own,
         docstring=docstring,
         up=tuple(part.up),
-        down=None if untouched else tuple(part.down),
+        down=None if declares else tuple(part.down),
+        irreversible=migration.irreversible if declares and apart else None,
         edits=() if apart else edits,
         definitions=stage.definitions if stage is not None else "",
         imports=stage.imports if stage is not None else (),

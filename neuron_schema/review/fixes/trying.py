@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from neuron_schema.catalog import diff
 from neuron_schema.discovery.version_set import VersionSet
@@ -15,8 +15,11 @@ from neuron_schema.errors import ConnectionFailed, ExtensionMissing, NeuronSchem
 from neuron_schema.model import Direction
 from neuron_schema.proof.rows import contents
 from neuron_schema.proof.seed import seed, used
-from neuron_schema.review.findings import Fix
+from neuron_schema.proof.verify import Proof
+from neuron_schema.review.findings import Fix, Severity
 from neuron_schema.review.fixes.relief import relieved
+from neuron_schema.review.hazards import judge
+from neuron_schema.review.newcomers import unused_after
 from neuron_schema.review.tracer import measure
 
 if TYPE_CHECKING:
@@ -26,11 +29,12 @@ if TYPE_CHECKING:
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Ground, Workshop
     from neuron_schema.review.case import Case
-    from neuron_schema.review.findings import FixModule
+    from neuron_schema.review.findings import Finding, FixModule
     from neuron_schema.review.fixes.proposal import Proposal
     from neuron_schema.review.measures import VersionMeasure
     from neuron_schema.url import Address
 
+_ON_ROWS: Final = "data-dependent-failure"
 _Rows: TypeAlias = "dict[tuple[str, str], tuple[int, int, str]]"
 """By table and column: how many rows, how many values, and a digest of these."""
 
@@ -67,23 +71,40 @@ def try_all(
     Raises:
         ExtensionMissing, ConnectionFailed: nothing can be tried.
     """
-    known: dict[tuple[FixModule, ...], tuple[VersionMeasure, ...] | None] = {}
+    known: dict[tuple[FixModule, ...], tuple[Case, ...] | None] = {}
     found: list[Fix | None] = []
     for each in proposals:
         if each is not None and each.modules not in known:
             known[each.modules] = _run(workshop, base, case, each.modules)
-        measures = None if each is None else known[each.modules]
-        if each is None or measures is None or not relieved(case, each, measures):
+        cases = None if each is None else known[each.modules]
+        measures = tuple(one.measure for one in cases or ())
+        if each is None or cases is None or not relieved(case, each, measures):
             found.append(None)
-        else:
-            found.append(Fix(summary=each.summary, modules=each.modules, measures=measures))
+            continue
+        found.append(
+            Fix(
+                summary=each.summary,
+                modules=each.modules,
+                measures=measures,
+                left=tuple(_left(cases)),
+            )
+        )
     return found
+
+
+def _left(cases: Sequence[Case]) -> Iterator[Finding]:
+    """Yield what is blocking still; that it fails on rows the original does as well."""
+    for case in cases:
+        for each in judge(case):
+            blocking = each.severity is Severity.BLOCKING and each.accepted is None
+            if blocking and each.hazard != _ON_ROWS:
+                yield each
 
 
 def _run(
     workshop: Workshop, base: Address, case: Case, modules: Sequence[FixModule]
-) -> tuple[VersionMeasure, ...] | None:
-    """Return what was measured of modules, or None where they do not do what the original does."""
+) -> tuple[Case, ...] | None:
+    """Return what is known of modules, or None where they do not do what the original does."""
     with tempfile.TemporaryDirectory(prefix="neuron_schema_fix_") as directory:
         for module in modules:
             Path(directory, module.file_name).write_text(module.source, encoding="utf-8")
@@ -100,35 +121,49 @@ def _run(
 
 def _tried(
     workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
-) -> tuple[VersionMeasure, ...] | None:
-    """Run versions one after the other; return what was measured of each, or None."""
+) -> tuple[Case, ...] | None:
+    """Run versions one after the other; return what is known of each, or None."""
     same = _same_rows(workshop, base, case, migrations)
-    measures = None if same is False else _measured(workshop, base, case, migrations)
-    if measures is None:
+    cases = None if same is False else _measured(workshop, base, case, migrations)
+    if cases is None:
         return None
     # Where the original fails on rows, the remedy may for the same reason.
-    return measures if same or _fails_alike(case, measures) else None
+    return cases if same or _fails_alike(case, [each.measure for each in cases]) else None
 
 
 def _measured(
     workshop: Workshop, base: Address, case: Case, migrations: Sequence[Migration]
-) -> tuple[VersionMeasure, ...] | None:
+) -> tuple[Case, ...] | None:
     """Measure each version on the schema that those before it made.
 
     Returns:
         None where they do not make the original's schema, or one does not undo itself.
     """
-    found: list[VersionMeasure] = []
-    stood: list[Snapshot] = []
+    found: list[Case] = []
+    unused = case.unused
     with workshop.shadow.database(base) as address:
         for migration in migrations:
-            found.append(measure(workshop, address, migration, case.unused))
+            measured = measure(workshop, address, migration, unused)
             with workshop.open(address) as ground:
-                stood.append(ground.snapshot())
+                before = ground.snapshot()
                 ground.run([migration])
+                after = ground.snapshot()
+            each = replace(
+                case,
+                migration=migration,
+                measure=measured,
+                before=before,
+                after=after,
+                changes=diff(before.unowned(), after.unowned()),
+                proof=Proof(version=migration.version, name=migration.name),
+                unused=unused,
+            )
+            found.append(each)
+            unused = unused_after(each)
         with workshop.open(address) as ground:
             if _differences(case.after, ground.snapshot()):
                 return None
+            stood = [each.before for each in found]
             return tuple(found) if _leads_back(ground, case, migrations, stood) else None
 
 
@@ -153,7 +188,7 @@ def _leads_back(
     ground: Ground, case: Case, migrations: Sequence[Migration], stood: Sequence[Snapshot]
 ) -> bool:
     """Whether each ``down`` leads to the schema before its ``up``; none does better than it was."""
-    owed = {str(change) for change in case.proof.residue}
+    owed = {str(change) for change in (*case.proof.residue, *case.proof.validated)}
     for number in reversed(range(len(migrations))):
         if migrations[number].irreversible is not None:
             return case.migration.irreversible is not None

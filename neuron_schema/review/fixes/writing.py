@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OPS: Final = "neuron_schema.ops"
 EMPTY: Final = '"""."""\n\nup = []\n\ndown = []\n'
 _SQL_IMPORT: Final = ((OPS, "Sql"),)
+_IRREVERSIBLE_IMPORT: Final = ((OPS, "irreversible"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class Draft:
         docstring: What it says of itself.
         up: Its elements.
         down: Its elements; None for what ``module`` declares.
+        irreversible: Why there is no way back, where ``module`` does not declare it itself.
         edits: What else is altered.
         definitions: Statements in front of ``up``.
         imports: What they need, as pairs of module and name.
@@ -58,6 +60,7 @@ class Draft:
     docstring: str
     up: tuple[Piece, ...]
     down: tuple[Piece, ...] | None
+    irreversible: str | None = None
     edits: tuple[Edit, ...] = ()
     definitions: str = ""
     imports: tuple[tuple[str, str], ...] = ()
@@ -85,6 +88,8 @@ def written(draft: Draft) -> str:
     edits = [*draft.edits, _list(draft, "up", draft.up)]
     if draft.down is not None:
         edits.append(_list(draft, "down", draft.down))
+    if draft.irreversible is not None:
+        edits.append(_declaration(draft.module, draft.irreversible))
     edits += _docstring(draft)
     edits += _declared(draft.module, "settings", draft.settings)
     edits += _declared(draft.module, "accept", draft.accept)
@@ -95,6 +100,7 @@ def written(draft: Draft) -> str:
     text = source.edited(0, len(source.text), edits)
     pieces = (*draft.up, *(draft.down or ()))
     imports = [*draft.imports, *(each for piece in pieces for each in piece.imports)]
+    imports += _IRREVERSIBLE_IMPORT if draft.irreversible is not None else ()
     return with_imports(pruned(text, used_names(source)), imports)
 
 
@@ -124,6 +130,16 @@ def _list(draft: Draft, name: str, pieces: Sequence[Piece]) -> Edit:
     value = draft.module.assigned(name)
     assert value is not None  # noqa: S101 - a ModuleText has both
     return Edit(*draft.module.source.span(value), elements(draft, pieces, name))
+
+
+def _declaration(module: ModuleText, why: str) -> Edit:
+    """Return what declares in place of ``down`` that there is no way back."""
+    value = module.assigned("down")
+    assert value is not None  # noqa: S101 - as above
+    call = f"irreversible({string(why)})"
+    if len(call) + len("down = ") > WIDTH and "\n" not in call:
+        call = f"irreversible(\n    {string(why)}\n)"
+    return Edit(*module.source.span(value), call)
 
 
 def _start(module: ModuleText, name: str) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog.changes import Action
 from neuron_schema.catalog.model import Column, EnumType, Kind, Relation, Routine, spelled
 from neuron_schema.review.findings import Severity
+from neuron_schema.review.hazards.access import kept_out
 from neuron_schema.review.hazards.facts import (
     differs,
     is_new,
@@ -15,6 +17,7 @@ from neuron_schema.review.hazards.facts import (
     ran,
     relation_after,
     statement_of,
+    taken,
 )
 from neuron_schema.review.hazards.model import Hazard, example, source
 from neuron_schema.review.hazards.wording import (
@@ -113,6 +116,8 @@ def _renamed_columns(case: Case) -> Iterator[Finding]:
 
 def _renamed_tables(case: Case) -> Iterator[Finding]:
     for change in _removed(case, Kind.TABLE, renamed=True):
+        if _is_stood_in_for(case, change):
+            continue
         new = new_name(case, change)
         yield _told(
             case,
@@ -122,6 +127,18 @@ def _renamed_tables(case: Case) -> Iterator[Finding]:
             "previous release breaks where it uses it under the old name",
         )
     yield from _swapped(case)
+
+
+def _is_stood_in_for(case: Case, change: Change) -> bool:
+    """Whether a view has a table's old name, all its columns, and whoever might use the table."""
+    table, view = change.before, relation_after(case, change.object)
+    if not isinstance(table, Relation) or view is None or view.kind is not Kind.VIEW:
+        return False
+    there = {(column.name, column.type) for column in view.columns}
+    # What a version gives is in the schemas; `changes` leave it out.
+    was = case.before.relation(table.schema, table.name) or table
+    columns = {(column.name, column.type) for column in table.columns}
+    return columns <= there and not taken(change.object, was, view)
 
 
 def _swapped(case: Case) -> Iterator[Finding]:
@@ -140,34 +157,45 @@ def _swapped(case: Case) -> Iterator[Finding]:
 
 
 def _breaks(case: Case) -> Iterator[Finding]:
-    for change in case.changes:
-        for sentence in _sentences(case, change):
-            yield _told(case, "breaks-previous-release", change.object, sentence)
+    found = [(change.object, *each) for change in case.changes for each in _sentences(case, change)]
+    for name, sentence, remedy in (*found, *kept_out(case)):
+        told = _told(case, "breaks-previous-release", name, sentence)
+        yield replace(told, remedy=remedy)
 
 
-def _sentences(case: Case, change: Change) -> Iterator[str]:
+def _sentences(case: Case, change: Change) -> Iterator[tuple[str, str]]:
+    """Yield what the previous release misses, with what to do instead."""
     before, after, name = change.before, change.after, named(change.object)
     if isinstance(before, EnumType) and isinstance(after, EnumType):
         gone = [label for label in before.labels if label not in after.labels]
         if gone:
             yield (
                 f"The enum type {name} does not have {listed(map(repr, gone))} any more: the "
-                "previous release breaks where it reads or writes that"
+                "previous release breaks where it reads or writes that",
+                _EXPAND,
             )
     elif isinstance(after, Column):
         yield from _requirements(case, change, after)
     elif change.action is Action.REMOVED and not is_renamed(case, change):
         if change.kind in _VIEWS or (change.kind in _CALLED and not _is_trigger(before)):
             yield (
-                f"The {change.kind} {name} is dropped: the previous release breaks where it uses it"
+                f"The {change.kind} {name} is dropped: the previous release breaks where it uses "
+                "it",
+                _UNUSED_FIRST,
             )
         elif change.kind is Kind.COLUMN and _of_view(case, change.object):
-            yield f"{name} is not there any more: the previous release breaks where it reads it"
+            yield (
+                f"{name} is not there any more: the previous release breaks where it reads it",
+                _UNUSED_FIRST,
+            )
     elif change.action is Action.REMOVED and change.kind in (*_VIEWS, *_CALLED):
-        yield f"The {change.kind} {name} is renamed: the previous release breaks where it uses it"
+        yield (
+            f"The {change.kind} {name} is renamed: the previous release breaks where it uses it",
+            _BOTH_NAMES,
+        )
 
 
-def _requirements(case: Case, change: Change, column: Column) -> Iterator[str]:
+def _requirements(case: Case, change: Change, column: Column) -> Iterator[tuple[str, str]]:
     """Yield what a column asks for that the previous release does not know of."""
     if column.default is not None or column.identity is not None or column.generated is not None:
         return
@@ -179,7 +207,8 @@ def _requirements(case: Case, change: Change, column: Column) -> Iterator[str]:
         if change.rename is None:
             yield (
                 f"{name} is new, must not be NULL and has no default: the previous release, which "
-                "does not know it, can insert no row"
+                "does not know it, can insert no row",
+                "Give it a default, which a later version may drop once every release writes it",
             )
     elif differs(change, "not_null"):
         # Where a constraint said so before, the previous release knows it.
@@ -187,12 +216,15 @@ def _requirements(case: Case, change: Change, column: Column) -> Iterator[str]:
             return
         yield (
             f"{name} must not be NULL any more and has no default: the previous release breaks "
-            "where it leaves it out or writes NULL"
+            "where it leaves it out or writes NULL",
+            "First a release that always writes it, then the version that forbids NULL; a default "
+            "helps a release that leaves it out",
         )
     elif differs(change, "default"):
         yield (
             f"{name} must not be NULL and has no default any more: the previous release breaks "
-            "where it leaves it out"
+            "where it leaves it out",
+            "First a release that always writes it, then the version that drops the default",
         )
 
 
@@ -274,6 +306,13 @@ down = [DropColumn(items.c.title)]
 _EXPAND: Final = (
     "In steps, each with a release of its own: add the new one beside it, write both, fill the new "
     "one with a Backfill, read the new one, and drop the old one when no release uses it"
+)
+
+_UNUSED_FIRST: Final = (
+    "First a release that does not use it any more, then the version that drops it"
+)
+_BOTH_NAMES: Final = (
+    "Make it under the new name beside the old one, and drop the old one when no release uses it"
 )
 
 HAZARDS: Final = (
@@ -373,11 +412,13 @@ down = [RenameColumn("code", "sku", table=items)]
     Hazard(
         id="rename-table",
         title="A table is renamed",
-        condition="RENAME of an existing table.",
+        condition="RENAME of an existing table, and no view has its old name, its columns and its "
+        "privileges after the version.",
         effect="The previous release, which runs until the new one is out, breaks with the first "
         "query that uses the old name.",
-        remedy="Rename it and make a view of the old name in the same version, which the previous "
-        "release can read and write; drop the view when no release uses it",
+        remedy="Rename it and make a view of the old name in the same version, with the same "
+        "privileges, which the previous release can read and write; drop the view when no release "
+        "uses it",
         page="https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-RENAME",
         bad=example(
             source(
@@ -393,10 +434,13 @@ down = [RenameTable(goods, "items")]
         ),
         good=example(
             source(
-                "Items are also called goods",
+                "Items are goods, and for the previous release still items",
                 """
-up = [Sql("CREATE VIEW goods AS SELECT * FROM items")]
-down = [Sql("DROP VIEW goods")]
+items = Table("items", MetaData())
+goods = Table("goods", MetaData())
+
+up = [RenameTable(items, "goods"), Sql("CREATE VIEW items AS SELECT * FROM goods")]
+down = [Sql("DROP VIEW items"), RenameTable(goods, "items")]
 """,
             )
         ),
@@ -407,9 +451,12 @@ down = [Sql("DROP VIEW goods")]
         id="breaks-previous-release",
         title="What the previous release relies on is gone",
         condition="A value of an enum, a view or a function is dropped or renamed; a column must "
-        "not be NULL any more, or loses its default, so that who leaves it out fails.",
+        "not be NULL any more, or loses its default, so that who leaves it out fails; row-level "
+        "security holds for a table from now on; a privilege is taken from a role.",
         effect="The previous release, which runs until the new one is out, breaks.",
-        remedy=_EXPAND,
+        remedy="First a release that does without it, then the version; or add the new one beside "
+        "it, with a default where the previous release leaves it out, and take the old one away "
+        "when no release uses it",
         page=_MODIFYING,
         bad=example(
             source(

@@ -217,7 +217,9 @@ down = [DropTable(items_new)]
         effect="All changed rows stay locked until the version is committed, so that others who "
         "change them wait; as many dead rows are left; the write-ahead log and the replicas get "
         "all of it at once; what the rows were is gone.",
-        remedy="Backfill(...) in a version of its own, which does it in short batches",
+        remedy="For UPDATE, Backfill(...) in a version of its own, which does it in short batches. "
+        "DELETE has no such operation: let a job outside of the versions delete in short batches, "
+        "or drop a whole partition; where few rows match, accept the hazard and say how many",
         page="https://www.postgresql.org/docs/current/sql-update.html",
         bad=example(
             source(

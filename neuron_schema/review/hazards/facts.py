@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from neuron_schema.catalog import Change, ObjectName
+    from neuron_schema.catalog.model import AnyObject
     from neuron_schema.review.case import Case
     from neuron_schema.review.measures import LockTimeout, Measure, StatementMeasure, TableLock
 
@@ -21,6 +22,13 @@ Place: TypeAlias = tuple[str | None, str]
 
 FEW = 1000
 """So many rows are changed in a moment: as many as a Backfill takes for its first batch."""
+
+# What PUBLIC may do where nobody said anything.
+# https://www.postgresql.org/docs/current/ddl-priv.html#PRIVILEGES-SUMMARY-TABLE
+_USUAL = {
+    **dict.fromkeys((Kind.FUNCTION, Kind.PROCEDURE, Kind.AGGREGATE), "EXECUTE"),
+    **dict.fromkeys((Kind.ENUM, Kind.DOMAIN, Kind.COMPOSITE, Kind.RANGE), "USAGE"),
+}
 
 KEPT = frozenset((Access.READS, Access.WRITES))
 
@@ -271,3 +279,21 @@ def new_name(case: Case, change: Change) -> ObjectName | None:
     """Return what something is called that was renamed."""
     pairs = {old: new for each in ran(case) for old, new in each.measure.renamed}
     return pairs.get(change.object, change.rename)
+
+
+def taken(name: ObjectName, was: AnyObject, is_: AnyObject) -> list[tuple[str, str]]:
+    """Return role and privilege of those that might use an object, and may no more.
+
+    Args:
+        name: What the first is called: of its kind PUBLIC may do something unless it is said.
+        was: The object.
+        is_: It, or what stands for it.
+    """
+    left = _given(name, is_)
+    return [each for each in _given(name, was) if each not in left and each[0] != was.owner]
+
+
+def _given(name: ObjectName, value: AnyObject) -> list[tuple[str, str]]:
+    if value.privileges is None:
+        return [("", _USUAL[name.kind])] if name.kind in _USUAL else []
+    return [(each.grantee, each.privilege) for each in value.privileges]

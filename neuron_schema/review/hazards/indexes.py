@@ -90,7 +90,8 @@ def remedy_where_partitioned(case: Case, index: ObjectName) -> str:
 
 def _reindexed(case: Case) -> Iterator[Finding]:
     for each, one in builds(case, rebuilt=True):
-        if any(differs(change, "type") for change in column_changes(case, table_of(one.index))):
+        changes = column_changes(case, table_of(one.index))
+        if any(differs(each, "type") or differs(each, "collation") for each in changes):
             continue
         yield finding(
             case,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from neuron_schema.catalog.model import Kind, spelled
+from neuron_schema.catalog.model import spelled
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.data import failure_of
 from neuron_schema.review.hazards.model import Hazard, example, source
@@ -14,12 +14,15 @@ from neuron_schema.review.report import Novelty
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.catalog import Change
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
 
 _MODIFYING: Final = "https://www.postgresql.org/docs/current/ddl-alter.html"
 _NAMES: Final = 5
+_NEWER: Final = (
+    "Go back only as long as nobody misses what was written since; later, mend what is wrong with "
+    "another version"
+)
 
 
 def _edited(case: Case) -> Iterator[Finding]:
@@ -54,7 +57,7 @@ def _not_restoring(case: Case) -> Iterator[Finding]:
         rows = " where the tables have rows" if failure.rows_only else ""
         yield _caution(case, f"{failure.phase} fails{rows}: {failure.message}", ())
         return
-    residue = [change for change in case.proof.residue if not _validated(change)]
+    residue = case.proof.residue
     changes = residue or case.proof.divergence
     if changes:
         # A change in words is a line, and one for each property.
@@ -67,18 +70,6 @@ def _not_restoring(case: Case) -> Iterator[Finding]:
             f"the schema {phase} is not the one {against}: {'; '.join(told[:_NAMES])}{more}",
             tuple(told),
         )
-
-
-def _validated(change: Change) -> bool:
-    """Whether a constraint is only known to hold, of which nothing has to be undone."""
-    differing = {each.attribute for each in change.differences}
-    return (
-        change.kind is Kind.CONSTRAINT
-        and differing <= {"definition", "validated"}
-        and getattr(change.after, "validated", False)
-        and getattr(change.before, "definition", "")
-        == f"{getattr(change.after, 'definition', '')} NOT VALID"
-    )
 
 
 def _caution(case: Case, what: str, reasons: tuple[str, ...]) -> Finding:
@@ -118,6 +109,7 @@ def _loses(case: Case) -> Iterator[Finding]:
             "`down` drops what the version adds, with all that is written to it until then: "
             f"{told}",
             reasons=reasons,
+            remedy=_NEWER,
         )
 
 
@@ -182,8 +174,9 @@ HAZARDS: Final = (
         "are other ones (caution); or `down` drops tables and columns that the version adds "
         "(note).",
         effect="A rollback restores the schema and not the data.",
-        remedy="Keep the old values until no rollback is to be expected, in a column or table "
-        "beside; or declare the version irreversible, so that nobody relies on `down`",
+        remedy="Keep old values that are overwritten until no rollback is to be expected, in a "
+        "column or table beside; or declare the version irreversible, so that nobody relies on "
+        "`down`",
         page=_MODIFYING,
         bad=example(
             source(

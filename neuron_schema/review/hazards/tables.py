@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog.changes import Action
@@ -16,10 +17,12 @@ from neuron_schema.review.hazards.facts import (
     ran,
     relation_after,
     same_table,
+    statement_of,
     stops,
     touched,
 )
 from neuron_schema.review.hazards.model import Hazard, example, source
+from neuron_schema.review.hazards.types import explains_rewrite, is_computed
 from neuron_schema.review.hazards.wording import (
     finding,
     listed,
@@ -39,8 +42,9 @@ if TYPE_CHECKING:
     from neuron_schema.catalog import Change, ObjectName
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
-    from neuron_schema.review.hazards.facts import Ran
+    from neuron_schema.review.hazards.facts import Place, Ran
 
+_OFF: Final = ("disabled", "replica")
 _PARTITIONS: Final = "https://www.postgresql.org/docs/current/ddl-partitioning.html"
 
 
@@ -50,7 +54,7 @@ def _command(case: Case) -> Iterator[Finding]:
         if relation is not None and relation.kind is Kind.MATERIALIZED_VIEW:
             continue
         changes = touched(case, each, table, column_changes(case, table))
-        if any(_is_cause(change) for change in changes):
+        if any(map(explains_rewrite, changes)) or is_computed(case, each, table):
             continue
         yield finding(
             case,
@@ -62,11 +66,6 @@ def _command(case: Case) -> Iterator[Finding]:
             statement=each.number,
             reasons=reasons(case, each, table),
         )
-
-
-def _is_cause(change: Change) -> bool:
-    """Whether a column's change may be why a table was rewritten; it has a hazard of its own."""
-    return change.action is Action.ADDED or differs(change, "type") or differs(change, "collation")
 
 
 def _refreshed(case: Case) -> Iterator[Finding]:
@@ -161,7 +160,7 @@ def _detached(case: Case) -> Iterator[Finding]:
 
 def _triggers(case: Case) -> Iterator[Finding]:
     for change in case.changes:
-        if change.kind is not Kind.TRIGGER or change.action is Action.REMOVED:
+        if change.kind is not Kind.TRIGGER or change.action is Action.REMOVED or _is_off(change):
             continue
         found = _first_that_stops(case, change.object)
         if found is None:
@@ -178,6 +177,36 @@ def _triggers(case: Case) -> Iterator[Finding]:
             f"{waited(case, found)}, and then for a moment; from then on each write runs it",
             statement=found.number,
             reasons=reasons(case, found, table_of(change.object)),
+        )
+
+
+def _is_off(change: Change) -> bool:
+    """Whether a trigger, or those that check a constraint, ran for everybody and do no more."""
+    was, is_ = getattr(change.before, "enabled", ""), getattr(change.after, "enabled", "")
+    if change.kind is Kind.CONSTRAINT:
+        return differs(change, "triggered") and not getattr(change.after, "triggered", True)
+    return change.kind is Kind.TRIGGER and is_ in _OFF and was not in ("", *_OFF)
+
+
+def _disabled(case: Case) -> Iterator[Finding]:
+    found: dict[Place, list[Change]] = defaultdict(list)
+    for change in case.changes:
+        if _is_off(change):
+            found[place(change.object)].append(change)
+    for changes in found.values():
+        name = changes[0].object
+        each = statement_of(case, table_of(name))
+        told = listed(f"the {one.kind} {named(one.object)}" for one in changes)
+        yield finding(
+            case,
+            "disabled-triggers",
+            Severity.CAUTION,
+            table_of(name),
+            f"After the version triggers of {table_name(name)} are disabled, those of PostgreSQL "
+            f"itself included: {told} {'is' if len(changes) == 1 else 'are'} not kept up or "
+            "checked any more for what anybody writes, and nothing looks at those rows later",
+            statement=each.number if each is not None else None,
+            reasons=[" ".join(str(one).split()) for one in changes],
         )
 
 
@@ -233,6 +262,18 @@ up = [
     Sql("CREATE UNIQUE INDEX totals_key ON totals (sensor)"),
 ]
 down = [Sql("DROP MATERIALIZED VIEW totals"), Sql("DROP TABLE readings")]
+""",
+)
+
+_PARTS: Final = source(
+    "Shops and the parts that they have",
+    """
+up = [
+    Sql("CREATE TABLE shops (id bigint PRIMARY KEY)"),
+    Sql("CREATE TABLE parts (shop_id bigint REFERENCES shops)"),
+    Sql("CREATE INDEX parts_shop ON parts (shop_id)"),
+]
+down = [Sql("DROP TABLE parts"), Sql("DROP TABLE shops")]
 """,
 )
 
@@ -350,7 +391,8 @@ down = []
         effect="ACCESS EXCLUSIVE on the partition and on the whole partitioned table: a moment's "
         "work, but while it waits for those at work, all others wait behind it, at most "
         "lock_timeout.",
-        remedy="DetachPartition(..., concurrently=True) in a version of its own",
+        remedy="DetachPartition(..., concurrently=True) in a version of its own; it leaves a CHECK "
+        "of the bounds on the partition, which `down` drops once it is attached again",
         page="https://www.postgresql.org/docs/current/sql-altertable.html"
         "#SQL-ALTERTABLE-DETACH-PARTITION",
         bad=example(
@@ -363,10 +405,12 @@ down = []
         good=example(
             _detach(
                 ", concurrently=True",
-                '[AttachPartition(readings, readings_new, "FROM (2020) TO (2099)")]',
+                """[
+    AttachPartition(readings, readings_new, "FROM (2020) TO (2099)"),
+    Sql("ALTER TABLE readings_new DROP CONSTRAINT readings_new_year_check"),
+]""",
             ),
             base=_PARTITIONED,
-            also=("down-not-restoring",),
         ),
         check=_detached,
         covers=frozenset({"brief-exclusive-lock", "collateral-table-lock"}),
@@ -419,5 +463,43 @@ down = [DropTable(parts), DropFunction("trim_name")]
         ),
         check=_triggers,
         covers=frozenset({"collateral-table-lock"}),
+    ),
+    Hazard(
+        id="disabled-triggers",
+        title="Triggers are left disabled",
+        condition="After the version a trigger of an existing table does not run that ran before, "
+        "or PostgreSQL's own that check a foreign key do not: DISABLE TRIGGER, DISABLE TRIGGER "
+        "ALL, ENABLE REPLICA TRIGGER.",
+        effect="Rows come in that a foreign key forbids, and nobody sees it later: a constraint "
+        "that was validated once is not looked at again. What the trigger kept up is not kept up.",
+        remedy="Enable them again in the same version, after the statements that they are in the "
+        "way of; a trigger or foreign key that nobody needs is dropped",
+        page="https://www.postgresql.org/docs/current/sql-altertable.html"
+        "#SQL-ALTERTABLE-DESC-DISABLE-ENABLE-TRIGGER",
+        bad=example(
+            source(
+                "Parts of no shop",
+                """
+up = [Sql("ALTER TABLE parts DISABLE TRIGGER ALL")]
+down = [Sql("ALTER TABLE parts ENABLE TRIGGER ALL")]
+""",
+            ),
+            base=_PARTS,
+        ),
+        good=example(
+            source(
+                "Parts of no shop yet",
+                """
+up = [
+    Sql("ALTER TABLE parts DISABLE TRIGGER ALL"),
+    Sql("INSERT INTO parts VALUES (0)"),
+    Sql("ALTER TABLE parts ENABLE TRIGGER ALL"),
+]
+down = [Sql("DELETE FROM parts WHERE shop_id = 0")]
+""",
+            ),
+            base=_PARTS,
+        ),
+        check=_disabled,
     ),
 )

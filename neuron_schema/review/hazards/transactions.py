@@ -215,6 +215,10 @@ def _collateral(case: Case) -> Iterator[Finding]:
             because = _pointed_at(case, lock.table)
             if lock.named and because is None:
                 continue
+            # That it is emptied too, or read row by row, is said with how long it takes.
+            emptied = any(same_table(lock.table, one) for one in each.measure.truncated)
+            if emptied or _is_looked_up(case, each, lock.table):
+                continue
             known.add(place(lock.table))
             strong = lock.mode is LockMode.ACCESS_EXCLUSIVE
             what = stopped(lock)
@@ -225,10 +229,16 @@ def _collateral(case: Case) -> Iterator[Finding]:
                 lock.table,
                 f"The version also takes {lock.mode} on {table_name(lock.table)}{because or ''}: "
                 f"{what} wait while it waits for those at work on the table, {waited(case, each)}, "
-                "and then for a moment",
+                f"and then {_how_long(case, each)}",
                 statement=each.number,
                 reasons=reasons(case, each, lock.table),
             )
+
+
+def _how_long(case: Case, each: Ran) -> str:
+    """Return how long a lock is held that a statement takes: to the end, work or not."""
+    works = any(grows(one) for one in ran(case) if one.number >= each.number)
+    return "until the version is committed, with all its work" if works else "for a moment"
 
 
 def _pointed_at(case: Case, table: ObjectName) -> str | None:
@@ -265,7 +275,7 @@ def _brief(case: Case) -> Iterator[Finding]:
             yield finding(
                 case,
                 "brief-exclusive-lock",
-                Severity.CAUTION,
+                Severity.NOTE,
                 lock.table,
                 f"{numbers(strong[:1]).capitalize()} takes ACCESS EXCLUSIVE on "
                 f"{named(lock.table)}, which keeps out reads and writes; it {_BRIEF} "

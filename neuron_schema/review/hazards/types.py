@@ -16,6 +16,7 @@ from neuron_schema.review.hazards.facts import (
     lock_on,
     place,
     ran,
+    same_table,
     statement_of,
     stops,
     touched,
@@ -41,6 +42,13 @@ if TYPE_CHECKING:
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.hazards.facts import Ran
 
+_DEFAULT: Final = "the default collation"
+_REWRITING: Final = "rewriting table "
+_STORED: Final = ("persistence", "access_method")
+_OTHER_VALUES: Final = (
+    "Write the new values with a Backfill, into a new column beside the old one where the previous "
+    "release must not read them; drop the old one in a later version"
+)
 _VECTORS: Final = re.compile(r"(?:.*\.)?(vector|halfvec|sparsevec)(?:\((\d+)\))?")
 
 
@@ -66,10 +74,50 @@ def is_vector(change: Change) -> bool:
 
 
 def type_change(change: Change) -> str:
-    """Return ``items.stock from integer to bigint``."""
-    types = [getattr(side, "type", "") for side in (change.before, change.after)]
-    before, after = (each.removeprefix("public.") for each in types)
-    return f"{named(change.object)} from {before} to {after}"
+    """Return ``items.stock from integer to bigint``, or the same of collations, or of both."""
+    told = [
+        f"from {before} to {after}"
+        for before, after in (_sides(change, "type", ""), _sides(change, "collation", _DEFAULT))
+        if before != after
+    ]
+    return f"{named(change.object)} {' and '.join(told)}"
+
+
+def _sides(change: Change, attribute: str, usual: str) -> list[str]:
+    """Return what a property was and is, for people."""
+    found = [getattr(side, attribute, None) or usual for side in (change.before, change.after)]
+    names = [each.removeprefix("public.").removeprefix("pg_catalog.") for each in found]
+    return [f"the collation {each}" if usual and each != usual else each for each in names]
+
+
+def explains_rewrite(change: Change) -> bool:
+    """Whether a column's change may be why a table was rewritten; it has a hazard of its own."""
+    return change.action is Action.ADDED or differs(change, "type") or differs(change, "collation")
+
+
+def is_computed(case: Case, each: Ran, table: ObjectName) -> bool:
+    """Whether a statement wrote values anew of a column that has the type that it had.
+
+    It was ALTER TABLE, as the server says, and nothing in the schema after the version is other
+    than before that would take it: no column, no way in which the table is stored.
+    """
+    relation = next(
+        (
+            one
+            for one in case.changes
+            if same_table(one.object, table) and isinstance(one.after, Relation)
+        ),
+        None,
+    )
+    if relation is not None and any(differs(relation, one) for one in _STORED):
+        return False
+    changes = touched(case, each, table, column_changes(case, table))
+    new = {name for name in each.measure.touched or () if name not in case.before.by_name}
+    return (
+        any(text.startswith(_REWRITING) for text in each.measure.said)
+        and not any(map(explains_rewrite, changes))
+        and not any(name.kind is Kind.COLUMN and same_table(name, table) for name in new)
+    )
 
 
 def _worked(case: Case) -> Iterator[tuple[Ran, ObjectName]]:
@@ -105,6 +153,29 @@ def _rewrite(case: Case) -> Iterator[Finding]:
                 + why(case, each, table).replace(":", ";", 1),
                 statement=each.number,
                 reasons=reasons(case, each, table),
+            )
+
+
+def _retyped(case: Case) -> Iterator[Finding]:
+    yield from _rewrite(case)
+    yield from _computed(case)
+
+
+def _computed(case: Case) -> Iterator[Finding]:
+    for each, table in rewrites(case):
+        if is_computed(case, each, table):
+            yield finding(
+                case,
+                "alter-type-rewrite",
+                Severity.BLOCKING,
+                table,
+                f"{stop_of(case, each, table)} while every row is written anew and its indexes are "
+                "built again: ALTER TABLE computes the values of a column that has the same type "
+                "as before, as TYPE ... USING does, and the old values are gone"
+                + why(case, each, table).replace(":", ";", 1),
+                statement=each.number,
+                reasons=reasons(case, each, table),
+                remedy=_OTHER_VALUES,
             )
 
 
@@ -194,8 +265,11 @@ def _new_columns(case: Case) -> Iterator[tuple[Relation, list[Column]]]:
             found[place(change.object)].append(after)
     for (schema, name), columns in found.items():
         relation = case.after.relation(schema or "", name)
-        if relation is not None and relation.kind is Kind.TABLE:
-            yield relation, columns
+        was = case.formerly.relation(schema or "", name) if case.formerly is not None else None
+        # Of an edited version, what the edit did not touch was chosen long ago.
+        chosen = [each for each in columns if was is None or each not in was.columns]
+        if relation is not None and relation.kind is Kind.TABLE and chosen:
+            yield relation, chosen
 
 
 def _advice(case: Case, relation: Relation, column: Column) -> tuple[str, str, str] | None:
@@ -249,7 +323,8 @@ HAZARDS: Final = (
         condition="ALTER COLUMN TYPE to a type whose values are stored in another way, or could "
         "be other ones: integer to bigint, json to jsonb, a shorter varchar, another scale. A "
         "longer varchar, varchar to text, more digits of the same scale need no rewrite; nor does "
-        "timestamp to timestamptz while TimeZone is UTC.",
+        "timestamp to timestamptz while TimeZone is UTC. Or to the same type with USING, which "
+        "computes other values; or with another collation, for which indexes are built again.",
         effect="PostgreSQL writes the whole table and its indexes anew under ACCESS EXCLUSIVE: "
         "nobody reads or writes it until that is done; a value that does not fit makes it fail.",
         remedy="Add a column of the new type, let the application or a trigger write both, fill it "
@@ -259,7 +334,7 @@ HAZARDS: Final = (
             _altered("More stock than two thousand millions", "stock", "Integer", "BigInteger")
         ),
         good=example(_altered("Longer skus", "sku", "String(50)", "String(100)")),
-        check=_rewrite,
+        check=_retyped,
         covers=GENERAL,
     ),
     Hazard(

@@ -163,6 +163,15 @@ def _fix(fix: Fix) -> Object:
         "summary": fix.summary,
         "modules": [{"file_name": each.file_name, "source": each.source} for each in fix.modules],
         "measures": [{"version": each.version, **_measured(each)} for each in fix.measures],
+        "left": [
+            {
+                "hazard": each.hazard,
+                "version": each.version,
+                "statement": each.statement,
+                "sentence": each.sentence,
+            }
+            for each in fix.left
+        ],
     }
 
 
@@ -176,6 +185,7 @@ def _proof(proof: Proof) -> Object:
         "residue": [each.plain() for each in proof.residue],
         "divergence": [each.plain() for each in proof.divergence],
         "order": [each.plain() for each in proof.order],
+        "validated": [each.plain() for each in proof.validated],
         "losses": [
             {"direction": each.direction, "object": each.object, "what": each.what}
             for each in proof.losses

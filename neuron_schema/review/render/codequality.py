@@ -33,7 +33,7 @@ def code_quality(report: ReviewReport) -> str:
 
 def _issue(report: ReviewReport, finding: Finding, identity: str) -> dict[str, Any]:
     return {
-        "description": one_line(" ".join(f"{finding.sentence} {finding.remedy}".split())),
+        "description": one_line(" ".join(_told(finding).split())),
         "check_name": finding.hazard,
         "fingerprint": identity,
         "severity": SEVERITY_WORDS[finding.severity],
@@ -42,3 +42,11 @@ def _issue(report: ReviewReport, finding: Finding, identity: str) -> dict[str, A
             "lines": {"begin": line_of(report, finding)},
         },
     }
+
+
+def _told(finding: Finding) -> str:
+    """Return sentence and remedy: GitLab shows them as one line without marks."""
+    if not finding.remedy:
+        return finding.sentence
+    end = "" if finding.sentence.rstrip().endswith((".", "!", "?")) else "."
+    return f"{finding.sentence.rstrip()}{end} Remedy: {finding.remedy}"

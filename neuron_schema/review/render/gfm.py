@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from neuron_schema.printable import one_line, safe
 from neuron_schema.review.render.blocks import Code, Link, Strong
+from neuron_schema.review.render.wording import MARKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from neuron_schema.review.render.blocks import Text
 
 # A quoted name is one piece, whatever it holds; the quote may follow a word and a dot.
-_PIECE: Final = re.compile(r'(?:[^\s"]*+"[^"]*+")++\S*+|\S+')
+_PIECE: Final = re.compile(rf'{MARKED}[.,;:?)]*(?!\S)|(?:[^\s"]*+"[^"]*+")++\S*+|\S+', re.ASCII)
 # Words that a sentence has marked as code itself may stay so.
 _PLAIN: Final = re.compile(
-    r"\(?(?:[A-Za-z0-9](?:[A-Za-z0-9.,'%/+-]*[A-Za-z0-9%+'])?|`[A-Za-z0-9_.=]+`)[.,;:?)]*"
+    rf"\(?(?:[A-Za-z0-9](?:[A-Za-z0-9.,'%/+-]*[A-Za-z0-9%+'])?|{MARKED})[.,;:?)]*"
     r"|[.,;:()]{1,3}",
     re.ASCII,
 )

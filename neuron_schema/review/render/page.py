@@ -21,6 +21,7 @@ from neuron_schema.review.render.blocks import (
 from neuron_schema.review.render.drawing import left_out, svg
 from neuron_schema.review.render.highlight import pieces
 from neuron_schema.review.render.style import STYLE
+from neuron_schema.review.render.wording import MARKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ _LEGEND: Final = (
     "A dot: the table that refers to the other. A question mark: may be NULL."
 )
 # Words that a sentence has marked as code itself.
-_MARKED: Final = re.compile(r"(?<![^ (])`([A-Za-z0-9_.=]+)`", re.ASCII)
+_MARKED: Final = re.compile(rf"(?<![^ (]){MARKED}", re.ASCII)
 _NO_WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -190,7 +191,7 @@ def _text(text: Text) -> str:
 def _inline(each: Inline) -> str:
     match each:
         case str():
-            return _MARKED.sub(r'<span class="mono">\1</span>', _escaped(each))
+            return _MARKED.sub(_mono, _escaped(each))
         case Strong():
             return f"<strong>{_escaped(each.text)}</strong>"
         case Code():
@@ -199,6 +200,10 @@ def _inline(each: Inline) -> str:
             if not each.address.startswith("https://"):
                 return _escaped(each.text)
             return f'<a href="{html.escape(each.address)}">{_escaped(each.text)}</a>'
+
+
+def _mono(found: re.Match[str]) -> str:
+    return f'<span class="mono">{found[0].strip("`")}</span>'
 
 
 def _escaped(text: str) -> str:

@@ -44,5 +44,7 @@ def _details(version: ReviewedVersion) -> Iterator[Text]:
         yield ("after ", Code("up"), " again it is not as after the first: ", change_words(change))
     for change in proof.order:
         yield ("only the order differs: ", change_words(change))
+    for change in proof.validated:
+        yield (Code("down"), " leaves what holds all the same: ", change_words(change))
     for loss in proof.losses:
         yield (Code(str(loss.direction)), " loses data of ", Code(loss.object), ": ", loss.what)

@@ -56,9 +56,9 @@ def document(report: ReviewReport, fail_on: Severity | None, helps: Mapping[str,
         helps: What is known of hazards, by their ids.
     """
     sections = (
-        _locks(report),
         findings_told(report, helps),
         accepted_told(report),
+        _locks(report),
         _unmeasured(report),
         _changes(report),
         _drawn(report),

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from neuron_schema.review.report import ReviewReport
     from neuron_schema.review.stats import Stats, TableStats
 
+MARKED: Final = r"`(?:[A-Za-z0-9_.=]+|neuron-schema(?: [a-z-]+)+|down = irreversible\(\.\.\.\))`"
+"""What a sentence has marked as code itself, where nothing else could be meant: a pattern."""
+
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _STEP: Final = 1024
 _ROUND: Final = 10
