@@ -48,10 +48,10 @@ def info(version: str, checksum: str, *replaces: RowSet, name: str = "v") -> Ver
 FILES = (info("001", "c1"), info("005", "new", OLD, name="squashed"), info("006", "c6"))
 
 
-def rows(**checksums: str | None) -> tuple[AppliedRow, ...]:
+def rows(*, name: str = "v", **checksums: str | None) -> tuple[AppliedRow, ...]:
     """Return rows of the history: ``v002="c2"``."""
     return tuple(
-        AppliedRow(version=version[1:], name="v", applied_at=NOW, checksum=checksum)
+        AppliedRow(version=version[1:], name=name, applied_at=NOW, checksum=checksum)
         for version, checksum in checksums.items()
     )
 
@@ -100,8 +100,10 @@ def test_without_any_of_them_the_squashed_version_is_pending() -> None:
 def test_a_squashed_version_that_ran_as_one_is_like_any_other() -> None:
     """Applied with its own checksum, modified with one that it knows nothing of."""
     assert stands(rows(v001="c1", v005="new"))["005"] == "applied"
-    assert stands(rows(v001="c1", v005="strange"))["005"] == "modified"
-    assert "was modified" in str(planning.conflicts(FILES, rows(v001="c1", v005="strange")))
+    assert stands(rows(v005="strange"))["005"] == "taken"
+    modified = rows(name="squashed", v005="strange")
+    assert stands(modified)["005"] == "modified"
+    assert "was modified" in str(planning.conflicts(FILES, modified))
 
 
 @pytest.mark.parametrize(("applied", "told"), PARTS)
