@@ -18,7 +18,7 @@ class Severity(enum.StrEnum):
     """Use of an existing table stops for work that grows with it, or it fails on data."""
 
     CAUTION = "caution"
-    """The previous release breaks, data are lost, a lossy ``down``, an avoidable strong lock."""
+    """A short ACCESS EXCLUSIVE, the previous release breaks, data are lost, a lossy ``down``."""
 
     NOTE = "note"
     """All else."""

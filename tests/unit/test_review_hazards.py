@@ -305,7 +305,7 @@ def test_a_short_lock_is_told_of_once_for_a_table() -> None:
     (found,) = judge(case(adds, held, held))
     assert (found.hazard, found.severity, found.statement) == (
         "brief-exclusive-lock",
-        Severity.NOTE,
+        Severity.CAUTION,
         1,
     )
     assert "takes a moment" in found.sentence

@@ -275,7 +275,7 @@ def _brief(case: Case) -> Iterator[Finding]:
             yield finding(
                 case,
                 "brief-exclusive-lock",
-                Severity.NOTE,
+                Severity.CAUTION,
                 lock.table,
                 f"{numbers(strong[:1]).capitalize()} takes ACCESS EXCLUSIVE on "
                 f"{named(lock.table)}, which keeps out reads and writes; it {_BRIEF} "
@@ -511,7 +511,7 @@ down = [DropTable(orders)]
         effect="The work is done in a moment. But the lock has to wait for everybody at work on "
         "the table, and everybody who comes later waits behind it: so the runner gives up after "
         "lock_timeout and tries again.",
-        remedy="Nothing, mostly: keep lock_timeout low, and the version free of anything slow",
+        remedy="Keep lock_timeout low, and the version free of anything slow",
         page=_TABLE_LOCKS,
         bad=example(_titled("Items have titles", "items")),
         good=example(
