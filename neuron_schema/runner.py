@@ -15,8 +15,9 @@ from neuron_schema.discovery import loading as _loading  # noqa: F401
 from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import SettingsError, UsageError
 from neuron_schema.execution import records
-from neuron_schema.execution.connections import check_engine, read_through
+from neuron_schema.execution.engines import check_engine
 from neuron_schema.execution.execution import Execution, Means
+from neuron_schema.execution.reading import read_through
 from neuron_schema.history import HistoryTable, Look
 from neuron_schema.locking import SessionSettings
 from neuron_schema.model import (

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from neuron_schema.errors import CommitFailed, LockTimeout, OperationTimeout
-from neuron_schema.execution.connections import execute, fetcher, private_connection
 from neuron_schema.execution.operating import Operation, Overdue, ask
+from neuron_schema.execution.private import execute, fetcher, private_connection
 from neuron_schema.execution.step_context import watched
 from neuron_schema.locking import Place, operation_lock_key
 from neuron_schema.quoting import do_block

@@ -37,8 +37,8 @@ from neuron_schema.backfill_sql import (
     unique_sql,
 )
 from neuron_schema.errors import OperationUnfinished
-from neuron_schema.execution.connections import commit_alone, execute
 from neuron_schema.execution.failures import AttemptFailed, Cause, step_error
+from neuron_schema.execution.private import commit_alone, execute
 from neuron_schema.locking import LOCK_ATTEMPTS, UNRAMPED, Deadline, Place, settings_sql
 from neuron_schema.quoting import literal
 

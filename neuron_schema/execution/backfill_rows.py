@@ -20,7 +20,7 @@ from neuron_schema.compiling import literals
 from neuron_schema.compiling.compile_error import CompileError
 from neuron_schema.compiling.rendering import DIALECT
 from neuron_schema.execution.backfill import EMPTY_SWEEPS, Worker
-from neuron_schema.execution.connections import execute
+from neuron_schema.execution.private import execute
 from neuron_schema.locking import Deadline
 from neuron_schema.quoting import literal
 

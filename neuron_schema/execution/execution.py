@@ -19,8 +19,8 @@ from neuron_schema.errors import (
     NeuronSchemaError,
     SettingsError,
 )
-from neuron_schema.execution.connections import ask_apart, look_through, server_identity
 from neuron_schema.execution.course import Course, Expectation, compared
+from neuron_schema.execution.reading import ask_apart, look_through, server_identity
 from neuron_schema.execution.step_context import StepContext, step_watch
 from neuron_schema.execution.steps import HistoryMoved, run_step, write_aside
 from neuron_schema.locking import Deadline, SessionSettings

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from neuron_schema.errors import OperationUnfinished
-from neuron_schema.execution.connections import execute
 from neuron_schema.execution.failures import AttemptFailed
+from neuron_schema.execution.private import execute
 from neuron_schema.locking import Deadline
 
 if TYPE_CHECKING:

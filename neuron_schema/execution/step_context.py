@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neuron_schema import log
-from neuron_schema.execution.connections import Script, fetcher, private_connection
 from neuron_schema.execution.failures import AttemptFailed
+from neuron_schema.execution.private import fetcher, private_connection
+from neuron_schema.execution.transaction import Script
 from neuron_schema.execution.watching import StepWatch
 from neuron_schema.history import Look, create_sql, record_body, record_sql
 from neuron_schema.locking import (

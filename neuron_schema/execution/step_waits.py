@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from neuron_schema.errors import CommitFailed, NeuronSchemaError, RunLockNotObtained
-from neuron_schema.execution.connections import fetcher, private_connection
 from neuron_schema.execution.failures import AttemptFailed, Cause, connection_error, step_error
+from neuron_schema.execution.private import fetcher, private_connection
 from neuron_schema.locking import LOCK_ATTEMPTS, Deadline, run_lock_key
 from neuron_schema.sessions import Session, ending, holder_of, in_words
 

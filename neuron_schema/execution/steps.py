@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from neuron_schema.errors import NeuronSchemaError, ServerUnsupported
 from neuron_schema.execution.alone import OperationRunning, attempt_alone
-from neuron_schema.execution.connections import execute, private_connection, run_transaction
 from neuron_schema.execution.failures import AttemptFailed, Cause
+from neuron_schema.execution.private import execute, private_connection
 from neuron_schema.execution.session_state import can_change_session
 from neuron_schema.execution.step_context import creating_tables, watched
 from neuron_schema.execution.step_waits import StepWaits, final_error
+from neuron_schema.execution.transaction import run_transaction
 from neuron_schema.locking import Place, SessionSettings, settings_sql
 
 if TYPE_CHECKING:

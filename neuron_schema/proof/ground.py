@@ -15,7 +15,7 @@ from neuron_schema.errors import (
     PrivilegeMissing,
     StatementFailed,
 )
-from neuron_schema.execution.connections import look_through
+from neuron_schema.execution.reading import look_through
 from neuron_schema.model import Direction
 from neuron_schema.proof.shadow import FLAG, connected
 from neuron_schema.quoting import identifier

@@ -13,9 +13,10 @@ from neuron_schema.errors import (
     SnapshotUnusable,
     TargetError,
 )
-from neuron_schema.execution.connections import Script, ask_apart, read_through
+from neuron_schema.execution.reading import ask_apart, read_through
 from neuron_schema.execution.step_context import StepContext
 from neuron_schema.execution.steps import run_step, write_aside
+from neuron_schema.execution.transaction import Script
 from neuron_schema.history import create_sql, record_all_sql
 from neuron_schema.locking import OPEN_BODY, RESTORE_ROLE_BODY, STILL_OPEN_BODY, Place
 from neuron_schema.model import Direction, Purpose, Statement, Step

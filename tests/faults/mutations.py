@@ -101,7 +101,7 @@ MUTATIONS = {
         "integration/test_runner.py::test_no_version_changes_the_session_of_the_next_or_of_the_service",
     ),
     "end of a shared session": Mutation(
-        "neuron_schema.execution.connections:ending_sql",
+        "neuron_schema.execution.transaction:ending_sql",
         lambda _statements: "SELECT 1",
         "integration/test_pooled.py::test_a_shared_session_that_is_left_changed_is_ended",
     ),

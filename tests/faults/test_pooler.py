@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.errors import StatementFailed
-from neuron_schema.execution.connections import look_through
+from neuron_schema.execution.reading import look_through
 from neuron_schema.history import HistoryTable
 from neuron_schema.model import Direction, Outcome
 from neuron_schema.runner import MigrationRunner

@@ -12,8 +12,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.errors import ServerUnsupported
-from neuron_schema.execution.connections import Script, run_transaction
 from neuron_schema.execution.failures import AttemptFailed
+from neuron_schema.execution.transaction import Script, run_transaction
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.runs import CONCURRENTLY, applied, leftovers, scalar

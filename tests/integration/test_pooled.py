@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import create_engine, event
 
-from neuron_schema.execution.connections import Script, run_transaction
+from neuron_schema.execution.transaction import Script, run_transaction
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

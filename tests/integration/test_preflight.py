@@ -25,8 +25,8 @@ from neuron_schema.errors import (
     SettingsError,
     StatementFailed,
 )
-from neuron_schema.execution.connections import ask_apart
 from neuron_schema.execution.execution import Execution
+from neuron_schema.execution.reading import ask_apart
 from neuron_schema.model import Outcome, Warned
 from neuron_schema.preflight import preflight_sql
 from neuron_schema.preflight.extensions import about_extensions

@@ -27,8 +27,8 @@ from neuron_schema.errors import (
     TargetError,
     VersionError,
 )
-from neuron_schema.execution.connections import Script, _check_commit, run_transaction
 from neuron_schema.execution.failures import AttemptFailed, Cause
+from neuron_schema.execution.transaction import Script, check_commit, run_transaction
 from neuron_schema.history import HistoryTable, record_sql
 from neuron_schema.locking import run_lock_key
 from neuron_schema.model import Outcome, PlanMade, Status, StepEnded, StepStarted
@@ -241,10 +241,10 @@ def test_a_commit_that_rolled_back_is_seen(database: URL) -> None:
             cursor.execute("SELECT 1/0")
         cursor.execute("COMMIT")
         with pytest.raises(psycopg.errors.InFailedSqlTransaction, match="ROLLBACK"):
-            _check_commit(answer(cursor))
+            check_commit(answer(cursor))
         cursor.execute("BEGIN")
         cursor.execute("COMMIT")
-        _check_commit(answer(cursor))
+        check_commit(answer(cursor))
 
 
 def script(*statements: str) -> Script:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuron_schema.execution.connections import look_through
+from neuron_schema.execution.reading import look_through
 from neuron_schema.proof.rows import qualified
 from neuron_schema.proof.seed import seed, used
 from neuron_schema.review.tracing.watch import Observer
