@@ -23,28 +23,30 @@ if TYPE_CHECKING:
         UsageError,
         VersionError,
     )
+    from neuron_schema.events import (
+        Event,
+        Listener,
+        PlanMade,
+        ServerNotice,
+        StepEnded,
+        StepNoted,
+        StepProgress,
+        StepStarted,
+        StepWaiting,
+        Warned,
+    )
     from neuron_schema.history import Look
     from neuron_schema.model import (
         Direction,
-        Event,
-        Listener,
         LogEntry,
         Migration,
         MigrationStatus,
         Outcome,
         Plan,
-        PlanMade,
         Report,
-        ServerNotice,
         Status,
         Step,
-        StepEnded,
-        StepNoted,
-        StepProgress,
         StepReport,
-        StepStarted,
-        StepWaiting,
-        Warned,
     )
     from neuron_schema.runner import MigrationRunner
 
@@ -98,10 +100,23 @@ _ERRORS = (
     "UsageError",
     "VersionError",
 )
+_EVENTS = (
+    "Event",
+    "Listener",
+    "PlanMade",
+    "ServerNotice",
+    "StepEnded",
+    "StepNoted",
+    "StepProgress",
+    "StepStarted",
+    "StepWaiting",
+    "Warned",
+)
 _PLACES = {
     "Look": "neuron_schema.history",
     "MigrationRunner": "neuron_schema.runner",
     **dict.fromkeys(_ERRORS, "neuron_schema.errors"),
+    **dict.fromkeys(_EVENTS, "neuron_schema.events"),
 }
 
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from neuron_schema.events import Listener
     from neuron_schema.history import Fetch
-    from neuron_schema.model import Listener
 
 T = TypeVar("T")
 

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from neuron_schema.discovery.version_set import VersionSet
+    from neuron_schema.events import Listener
     from neuron_schema.history import Fetch, HistoryTable, Look
     from neuron_schema.leftovers import Leftover
     from neuron_schema.locking import SessionSettings
     from neuron_schema.model import (
         Direction,
-        Listener,
         LogEntry,
         Migration,
         Plan,

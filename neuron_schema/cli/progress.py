@@ -11,25 +11,24 @@ from typing import TYPE_CHECKING
 from neuron_schema.cli.output import is_terminal, note, one_line, paint, quote, show, warn
 from neuron_schema.cli.pace import Pace
 from neuron_schema.errors import InternalError
-from neuron_schema.model import (
-    Outcome,
-    Report,
+from neuron_schema.events import (
     ServerNotice,
     StepEnded,
     StepNoted,
     StepProgress,
-    StepReport,
     StepStarted,
     StepWaiting,
     Warned,
 )
+from neuron_schema.model import Outcome, Report, StepReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from neuron_schema.cli.bars import Bars
-    from neuron_schema.model import Event, Plan, Step
+    from neuron_schema.events import Event
+    from neuron_schema.model import Plan, Step
 
 _AGE = re.compile(r"for \d+ s")
 _MS_PER_S = 1000

@@ -7,31 +7,33 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from neuron_schema.errors import HistoryConflict, NeuronSchemaError
+from neuron_schema.events import (
+    PlanMade,
+    ServerNotice,
+    StepEnded,
+    StepNoted,
+    StepProgress,
+    StepStarted,
+    StepWaiting,
+    Warned,
+)
 from neuron_schema.history import Look, premise_body, succession_body
 from neuron_schema.model import (
     AppliedRow,
     Direction,
     Outcome,
     Plan,
-    PlanMade,
     Purpose,
     Report,
-    ServerNotice,
     Step,
-    StepEnded,
-    StepNoted,
-    StepProgress,
     StepReport,
-    StepStarted,
-    StepWaiting,
-    Warned,
 )
 from neuron_schema.sessions import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuron_schema.model import Event, Listener
+    from neuron_schema.events import Event, Listener
     from neuron_schema.sessions import Session
     from neuron_schema.stat_progress import Measure
 

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from neuron_schema.discovery.version_set import VersionSet
+    from neuron_schema.events import Listener
     from neuron_schema.execution.watching import StepWatch
     from neuron_schema.history import HistoryTable, Look
-    from neuron_schema.model import Listener
     from neuron_schema.preflight.preflight_sql import Run as PreflightRun
 
 T = TypeVar("T")

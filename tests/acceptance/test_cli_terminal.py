@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pytest
     from sqlalchemy.engine import URL
 
-    from neuron_schema.model import StepProgress
+    from neuron_schema.events import StepProgress
     from tests.acceptance.command import Command
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")

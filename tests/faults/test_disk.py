@@ -15,7 +15,8 @@ from sqlalchemy.pool import NullPool
 
 from neuron_schema.embedded.account import server_account
 from neuron_schema.errors import StatementFailed
-from neuron_schema.model import Outcome, StepWaiting
+from neuron_schema.events import StepWaiting
+from neuron_schema.model import Outcome
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.faults.clusters import server
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
-    from neuron_schema.model import Event
+    from neuron_schema.events import Event
 
 _SMALL = 8  # MB
 

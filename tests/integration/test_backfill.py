@@ -18,15 +18,8 @@ from neuron_schema.errors import (
     StatementFailed,
     VersionError,
 )
-from neuron_schema.model import (
-    BackfillSpec,
-    Event,
-    Outcome,
-    StepNoted,
-    StepProgress,
-    StepWaiting,
-    Warned,
-)
+from neuron_schema.events import Event, StepNoted, StepProgress, StepWaiting, Warned
+from neuron_schema.model import BackfillSpec, Outcome
 from neuron_schema.runner import MigrationRunner
 from tests.backfills import LOWER, attempts, batches, create_items, touches, write_backfill
 from tests.conftest import libpq

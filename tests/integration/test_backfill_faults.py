@@ -18,7 +18,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.errors import ConnectionFailed
-from neuron_schema.model import Event, Outcome, StepProgress, StepWaiting
+from neuron_schema.events import Event, StepProgress, StepWaiting
+from neuron_schema.model import Outcome
 from neuron_schema.runner import MigrationRunner
 from tests.backfills import LOWER, attempts, create_items, touches, write_backfill
 from tests.conftest import libpq

@@ -11,7 +11,8 @@ from sqlalchemy import Column, Integer, MetaData, Table
 
 from neuron_schema.compiling.compiler import compile_element
 from neuron_schema.errors import OperationUnfinished, StatementFailed
-from neuron_schema.model import Direction, Event, Plan, Warned
+from neuron_schema.events import Event, Warned
+from neuron_schema.model import Direction, Plan
 from neuron_schema.ops import BackfillRows
 from neuron_schema.runner import MigrationRunner
 from tests.backfills import attempts, batches, create_items, touches, write_backfill

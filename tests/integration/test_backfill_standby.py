@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.backfill_pace import LARGEST_LAG_BYTES
-from neuron_schema.model import Event, StepProgress, StepWaiting
+from neuron_schema.events import Event, StepProgress, StepWaiting
 from neuron_schema.runner import MigrationRunner
 from tests.backfills import create_items, touches, write_backfill
 from tests.conftest import libpq

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 
 from neuron_schema import notices
 from neuron_schema.errors import StatementFailed
-from neuron_schema.model import ServerNotice, StepEnded
+from neuron_schema.events import ServerNotice, StepEnded
 from neuron_schema.notices import Notices
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
-    from neuron_schema.model import Event
+    from neuron_schema.events import Event
 
 
 def said(events: list[Event]) -> list[tuple[str, str, str]]:

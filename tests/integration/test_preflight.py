@@ -25,9 +25,10 @@ from neuron_schema.errors import (
     SettingsError,
     StatementFailed,
 )
+from neuron_schema.events import Warned
 from neuron_schema.execution.execution import Execution
 from neuron_schema.execution.reading import ask_apart
-from neuron_schema.model import Outcome, Warned
+from neuron_schema.model import Outcome
 from neuron_schema.preflight import preflight_sql
 from neuron_schema.preflight.extensions import about_extensions
 from neuron_schema.preflight.preflight import look_ahead
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
-    from neuron_schema.model import Event
+    from neuron_schema.events import Event
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
 from neuron_schema.errors import StatementFailed
+from neuron_schema.events import StepEnded, StepProgress, StepWaiting
 from neuron_schema.execution.watching import StepWatch, look_sql, read_look
-from neuron_schema.model import StepEnded, StepProgress, StepWaiting
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.gate import Gate, gated_table
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
-    from neuron_schema.model import Event
+    from neuron_schema.events import Event
 
 BUILD = "CREATE INDEX slow ON gated (gate(n))"
 

@@ -27,11 +27,12 @@ from neuron_schema.errors import (
     TargetError,
     VersionError,
 )
+from neuron_schema.events import PlanMade, StepEnded, StepStarted
 from neuron_schema.execution.failures import AttemptFailed, Cause
 from neuron_schema.execution.transaction import Script, check_commit, run_transaction
 from neuron_schema.history import HistoryTable, record_sql
 from neuron_schema.locking import run_lock_key
-from neuron_schema.model import Outcome, PlanMade, Status, StepEnded, StepStarted
+from neuron_schema.model import Outcome, Status
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.proxy import Proxy
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
-    from neuron_schema.model import Event, Report
+    from neuron_schema.events import Event
+    from neuron_schema.model import Report
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.errors import HistoryConflict, LockTimeout, RunLockNotObtained
+from neuron_schema.events import StepEnded, StepWaiting
 from neuron_schema.execution.step_waits import StepWaits
 from neuron_schema.history import HistoryTable
 from neuron_schema.locking import operation_lock_key, run_lock_key
-from neuron_schema.model import Outcome, StepEnded, StepWaiting
+from neuron_schema.model import Outcome
 from neuron_schema.runner import MigrationRunner
 from neuron_schema.sessions import holder_of
 from tests.conftest import libpq
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
-    from neuron_schema.model import Event, Report
+    from neuron_schema.events import Event
+    from neuron_schema.model import Report
 
 KEY = run_lock_key(HistoryTable(schema="public"))
 

@@ -16,7 +16,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
 from neuron_schema.errors import ConnectionFailed, ConnectionsExhausted
-from neuron_schema.model import Outcome, StepStarted, StepWaiting
+from neuron_schema.events import StepStarted, StepWaiting
+from neuron_schema.model import Outcome
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.faults.size import messages
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
-    from neuron_schema.model import Event
+    from neuron_schema.events import Event
 
 
 @pytest.fixture

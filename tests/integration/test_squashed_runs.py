@@ -16,7 +16,8 @@ from sqlalchemy.pool import NullPool
 
 from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import ConnectionFailed, HistoryConflict, NeuronSchemaError
-from neuron_schema.model import Direction, Outcome, StepEnded
+from neuron_schema.events import StepEnded
+from neuron_schema.model import Direction, Outcome
 from neuron_schema.runner import MigrationRunner
 from neuron_schema.schemafile.squash import compose, parts_of
 from neuron_schema.schemafile.squash_source import source_of
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
-    from neuron_schema.model import Event, Report
+    from neuron_schema.events import Event
+    from neuron_schema.model import Report
 
 ALL = ["001", "002", "003", "004"]
 OLD, NEW = "old", "new"

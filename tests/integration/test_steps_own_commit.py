@@ -11,7 +11,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from neuron_schema.errors import OperationUnfinished, StatementFailed
-from neuron_schema.model import Outcome, StepWaiting
+from neuron_schema.events import StepWaiting
+from neuron_schema.model import Outcome
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
 from tests.runs import CONCURRENTLY, applied, leftovers, scalar, wait_for
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
-    from neuron_schema.model import Event
+    from neuron_schema.events import Event
 
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ledger.i')"
 BUILDING = (

@@ -8,19 +8,8 @@ import pytest
 
 from neuron_schema.cli.output import colourful, columns, is_terminal, one_line, safe
 from neuron_schema.cli.progress import Progress
-from neuron_schema.model import (
-    Direction,
-    Outcome,
-    Plan,
-    Statement,
-    Step,
-    StepEnded,
-    StepNoted,
-    StepReport,
-    StepStarted,
-    StepWaiting,
-    Warned,
-)
+from neuron_schema.events import StepEnded, StepNoted, StepStarted, StepWaiting, Warned
+from neuron_schema.model import Direction, Outcome, Plan, Statement, Step, StepReport
 
 
 def step(version: str) -> Step:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuron_schema.events import StepNoted, StepStarted, Warned
 from neuron_schema.execution.course import Course
-from neuron_schema.model import Direction, Plan, Step, StepNoted, StepStarted, Warned
+from neuron_schema.model import Direction, Plan, Step
 
 if TYPE_CHECKING:
-    from neuron_schema.model import Event
+    from neuron_schema.events import Event
 
 STEP = Step(
     version="001",
