@@ -15,7 +15,7 @@ from neuron_schema.embedded import temporary_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.url import Address
+    from neuron_schema.address import Address
 
 # A throw-away server skips what makes data durable; the tools are to be seen on a normal one.
 _DURABLE = {

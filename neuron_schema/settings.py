@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuron_schema.address import Address
 from neuron_schema.errors import AddressError, SettingsError
 from neuron_schema.quoting import MAX_IDENTIFIER_BYTES
 from neuron_schema.settings_file import HEADER, find, line_of, wrong
-from neuron_schema.url import Address, parse
+from neuron_schema.url import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -17,11 +17,13 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
-from neuron_schema.url import Address, parse
+from neuron_schema.url import parse
 from tests.faults.counts import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from neuron_schema.address import Address
 
 _numbers = itertools.count(1)
 

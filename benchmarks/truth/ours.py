@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.truth.statements import Example
+    from neuron_schema.address import Address
     from neuron_schema.catalog import Snapshot
     from neuron_schema.proof.shadow import Shadow
     from neuron_schema.review.measures import VersionMeasure
-    from neuron_schema.url import Address
 
 _HEAD = """\
 from sqlalchemy import Column, Index, MetaData, Table

@@ -12,8 +12,8 @@ from neuron_schema.errors import ConnectionFailed, ConnectionsExhausted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from neuron_schema.address import Address
     from neuron_schema.history import Fetch, HistoryTable, Look
-    from neuron_schema.url import Address
 
 T = TypeVar("T")
 

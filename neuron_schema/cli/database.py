@@ -17,8 +17,8 @@ from neuron_schema.cli.output import note, say, show
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from neuron_schema.address import Address
     from neuron_schema.embedded import DevelopmentServer, ServerStatus
-    from neuron_schema.url import Address
 
 app = typer.Typer(help="The project's embedded PostgreSQL.", rich_markup_mode=None)
 

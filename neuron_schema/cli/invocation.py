@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from neuron_schema.address import Address
     from neuron_schema.discovery.version_set import VersionSet
     from neuron_schema.events import Listener
     from neuron_schema.history import Fetch, HistoryTable, Look
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from neuron_schema.proof.ground import Workshop
     from neuron_schema.proof.shadow import Shadow
     from neuron_schema.runner import MigrationRunner
-    from neuron_schema.url import Address
 
 
 T = TypeVar("T")

@@ -11,10 +11,10 @@ from neuron_schema.cli.output import note_text, one_line, paint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from neuron_schema.address import Address
     from neuron_schema.cli.invocation import Invocation
     from neuron_schema.history import Look
     from neuron_schema.model import Migration
-    from neuron_schema.url import Address
 
 _COLOURS = {"-": "red", "+": "green", "@": "dim"}
 

@@ -22,6 +22,7 @@ from neuron_schema.cli.output import columns, is_terminal, note, paint, safe, sa
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from neuron_schema.address import Address
     from neuron_schema.catalog import Change, Snapshot
     from neuron_schema.history import HistoryTable, Look
     from neuron_schema.model import Migration
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from neuron_schema.proof.shadow import Shadow as ShadowServer
     from neuron_schema.proof.sides import Side
     from neuron_schema.proof.verify import Proof
-    from neuron_schema.url import Address
 
 
 def verify(
@@ -343,9 +343,9 @@ def _both(call: Invocation, sides: Sequence[Side], shadow_url: str | None) -> li
     Raises:
         ServerUnsupported: they are on servers of two major versions.
     """
+    from neuron_schema.address import Address
     from neuron_schema.errors import ServerUnsupported
     from neuron_schema.proof.sides import OfMetaData, build_side
-    from neuron_schema.url import Address
 
     found: dict[int, Snapshot] = {}
     for place, side in enumerate(sides):

@@ -36,11 +36,11 @@ from neuron_schema.cli.output import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from neuron_schema.address import Address
     from neuron_schema.discovery.version_set import VersionFile
     from neuron_schema.errors import VersionError
     from neuron_schema.history import Look
     from neuron_schema.model import Migration, MigrationStatus
-    from neuron_schema.url import Address
 
 
 def status(

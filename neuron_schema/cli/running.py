@@ -33,10 +33,10 @@ from neuron_schema.cli.reading import print_plan
 from neuron_schema.errors import Interrupted
 
 if TYPE_CHECKING:
+    from neuron_schema.address import Address
     from neuron_schema.cli.progress import Progress
     from neuron_schema.history import Look
     from neuron_schema.model import Outcome, Plan, Report
-    from neuron_schema.url import Address
 
 
 def up(

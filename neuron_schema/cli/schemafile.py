@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from neuron_schema.address import Address
     from neuron_schema.history import Look
     from neuron_schema.model import Migration, VersionInfo
     from neuron_schema.proof.ground import Workshop
-    from neuron_schema.url import Address
 
 _SHOWN = 10
 

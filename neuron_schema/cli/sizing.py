@@ -12,8 +12,8 @@ from neuron_schema.cli.options import Database, Environment, Json
 from neuron_schema.cli.output import say, show_script, warn
 
 if TYPE_CHECKING:
+    from neuron_schema.address import Address
     from neuron_schema.review.sizes import Sizes
-    from neuron_schema.url import Address
 
 LIMIT_S: Final = 10.0
 """Enough for very many tables; a look at a database in use is not to wait for long."""

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from neuron_schema.address import Address
     from neuron_schema.embedded.cluster import Cluster
-    from neuron_schema.url import Address
 
 _TURN_SECONDS: Final = 180.0
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from neuron_schema.address import Address
 from neuron_schema.embedded.configuration import (
     BASE_SETTINGS,
     DEFAULT_PORT,
@@ -18,7 +19,6 @@ from neuron_schema.embedded.configuration import (
 from neuron_schema.embedded.extensions import FIRST_MAJOR, extension_settings
 from neuron_schema.embedded.files import private_directory, write_file
 from neuron_schema.errors import EmbeddedFailed
-from neuron_schema.url import Address
 
 if TYPE_CHECKING:
     from neuron_schema.embedded.cluster import Cluster, Running

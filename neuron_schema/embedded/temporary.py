@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from neuron_schema.address import Address
 from neuron_schema.embedded.account import Account, server_account
 from neuron_schema.embedded.binaries import DEFAULT_MAJOR, find_binaries, reachable_binaries
 from neuron_schema.embedded.cluster import STOP_SECONDS, Cluster
@@ -28,7 +29,6 @@ from neuron_schema.embedded.configuration import (
 )
 from neuron_schema.embedded.extensions import FIRST_MAJOR, extension_settings
 from neuron_schema.embedded.files import failures_reported, open_file, private_directory, try_lock
-from neuron_schema.url import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

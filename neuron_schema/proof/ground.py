@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     import psycopg
     from sqlalchemy import Engine
 
+    from neuron_schema.address import Address
     from neuron_schema.catalog import Snapshot
     from neuron_schema.history import HistoryTable
     from neuron_schema.model import Migration
     from neuron_schema.proof.shadow import Shadow
-    from neuron_schema.url import Address
 
 _UNKNOWN_ROLE: Final = re.compile(r'role "([^"]+)" does not exist')
 _UNDEFINED_OBJECT: Final = "42704"

@@ -29,7 +29,7 @@ from neuron_schema.quoting import identifier, literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from neuron_schema.url import Address
+    from neuron_schema.address import Address
 
 FLAG: Final = "--shadow-url"
 MAJORS: Final = (18, 16)

@@ -10,9 +10,9 @@ from neuron_schema.proof.cycle import Failure, Phase, tried
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from neuron_schema.address import Address
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Workshop
-    from neuron_schema.url import Address
 
 
 @contextmanager

@@ -16,10 +16,10 @@ from neuron_schema.review.tracing.words import words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from neuron_schema.address import Address
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Workshop
     from neuron_schema.review.tracing.outcome import Outcome
-    from neuron_schema.url import Address
 
 _UNCOUNTED: Final = (
     "the server counts no scans and no rows (track_counts is off): of both only what its messages "

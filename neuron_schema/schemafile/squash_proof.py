@@ -20,12 +20,12 @@ from neuron_schema.schemafile.rows import read as read_contents
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from neuron_schema.address import Address
     from neuron_schema.catalog import Change, Snapshot
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Ground, Workshop
     from neuron_schema.proof.rows import Content
     from neuron_schema.proof.seed import Unseeded
-    from neuron_schema.url import Address
 
 _SHOWN = 20
 _UP, _HEAD, _DOWN = "after up", "at the newest version", "after down"

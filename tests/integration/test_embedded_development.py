@@ -21,7 +21,7 @@ from neuron_schema.errors import EmbeddedFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.url import Address
+    from neuron_schema.address import Address
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root hands a server to another user")
 

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
+    from neuron_schema.address import Address
     from neuron_schema.review.findings import Fix
     from neuron_schema.review.measures import VersionMeasure
-    from neuron_schema.url import Address
 
 BASE = """
 CREATE TABLE p (id bigint PRIMARY KEY);

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
+    from neuron_schema.address import Address
     from neuron_schema.proof.shadow import Shadow
     from neuron_schema.review.measures import Measure
-    from neuron_schema.url import Address
 
 SETUP = [
     """CREATE TABLE t (id bigint PRIMARY KEY, code varchar(9) COLLATE "C" UNIQUE, x smallint,

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
+    from neuron_schema.address import Address
     from neuron_schema.proof.shadow import Shadow
     from neuron_schema.review.measures import Measure
-    from neuron_schema.url import Address
 
 SETUP = [
     "CREATE TABLE parent (id integer PRIMARY KEY, k integer)",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from neuron_schema.address import Address
 from neuron_schema.errors import PrivilegeMissing, ServerUnsupported
 from neuron_schema.proof.shadow import connected, open_shadow
-from neuron_schema.url import Address
 from tests.conftest import from_engine_url
 from tests.runs import scalar, wait_for
 

@@ -13,7 +13,8 @@ from psycopg import sql
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from neuron_schema.url import Address, parse
+from neuron_schema.address import Address
+from neuron_schema.url import parse
 from tests.conftest import from_engine_url
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from neuron_schema.address import Address, Target
 from neuron_schema.errors import AddressError
-from neuron_schema.url import Address, Target, parse
+from neuron_schema.url import parse
 
 UHDB = {"user": "u", "password": "p", "host": "h", "dbname": "db"}
 SECRET = "zQ7xSecretW9"
@@ -307,7 +308,7 @@ def test_repr_and_target_hold_no_password() -> None:
         ("hostaddr=10.0.0.1 user=u dbname=db", "u@10.0.0.1:5432/db"),
         ("service=x", "service x"),
         ("service=x user=u dbname=db", "u@service x/db"),
-        ("postgresql://u%0A%1B[31m@h/d%E2%80%AEb", r"u\n\x1b[31m@h:5432/d\u202eb"),
+        ("postgresql://u%0A%1B[31m@h/d%E2%80%AEb", r"u\x0a\x1b[31m@h:5432/d\u202eb"),
     ],
 )
 def test_target_is_shown(text: str, shown: str) -> None:

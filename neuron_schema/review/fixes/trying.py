@@ -25,6 +25,7 @@ from neuron_schema.review.tracer import measure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from neuron_schema.address import Address
     from neuron_schema.catalog import Change, Snapshot
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Ground, Workshop
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from neuron_schema.review.findings import Finding, FixModule
     from neuron_schema.review.fixes.proposal import Proposal
     from neuron_schema.review.measures import VersionMeasure
-    from neuron_schema.url import Address
 
 _ON_ROWS: Final = "data-dependent-failure"
 _Rows: TypeAlias = "dict[tuple[str, str], tuple[int, int, str]]"

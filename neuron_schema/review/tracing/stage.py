@@ -14,11 +14,11 @@ from neuron_schema.review.tracing.watch import Observer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from neuron_schema.address import Address
     from neuron_schema.history import Look
     from neuron_schema.model import Migration
     from neuron_schema.proof.ground import Ground, Workshop
     from neuron_schema.proof.seed import Unseeded
-    from neuron_schema.url import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
