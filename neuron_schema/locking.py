@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from neuron_schema.quoting import literal
-from neuron_schema.settings import SESSION_LIMITS, milliseconds
+from neuron_schema.settings_values import SESSION_LIMITS, milliseconds
 
 if TYPE_CHECKING:
     from neuron_schema.history import HistoryTable

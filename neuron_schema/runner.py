@@ -30,7 +30,7 @@ from neuron_schema.model import (
     Status,
 )
 from neuron_schema.script import step_sql
-from neuron_schema.settings import accepted
+from neuron_schema.settings_values import accepted
 
 if TYPE_CHECKING:
     import os

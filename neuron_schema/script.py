@@ -13,7 +13,7 @@ from neuron_schema.backfill_script import backfill_comments, backfill_lines
 from neuron_schema.history import create_sql, record_sql
 from neuron_schema.model import Direction, ended
 from neuron_schema.quoting import identifier, literal, names_of_path
-from neuron_schema.settings import SESSION_LIMITS, milliseconds
+from neuron_schema.settings_values import SESSION_LIMITS, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

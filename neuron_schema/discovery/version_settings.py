@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 
 from neuron_schema.compiling.compile_error import CompileError
-from neuron_schema.settings import SESSION_LIMITS, suggest, timeout
+from neuron_schema.settings import suggest
+from neuron_schema.settings_values import SESSION_LIMITS, timeout
 
 _MEMORY = ("maintenance_work_mem", "temp_buffers", "work_mem")
 _NUMBERS = (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neuron_schema.history import Look
     from neuron_schema.model import AppliedRow, Migration, VersionInfo
     from neuron_schema.proof.ground import Ground, Workshop
-    from neuron_schema.settings import Ignore
+    from neuron_schema.settings_values import Ignore
 
 _DUPLICATE_SCHEMA: Final = "42P06"
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from neuron_schema.errors import AddressError, SettingsError
-from neuron_schema.settings import LIBPQ_VARIABLES, Ignore, Settings, load, seconds
+from neuron_schema.settings import LIBPQ_VARIABLES, Settings, load
+from neuron_schema.settings_values import Ignore, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

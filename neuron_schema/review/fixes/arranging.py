@@ -12,7 +12,7 @@ from neuron_schema.review.findings import FixModule
 from neuron_schema.review.fixes.module import ModuleText
 from neuron_schema.review.fixes.naming import cursor_of
 from neuron_schema.review.fixes.writing import EMPTY, Draft, Piece, written
-from neuron_schema.settings import SESSION_LIMITS
+from neuron_schema.settings_values import SESSION_LIMITS
 from neuron_schema.sqltext.actions import Verb
 
 if TYPE_CHECKING:
