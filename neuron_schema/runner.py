@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from neuron_schema import planning
+from neuron_schema import planning, standing
 
 # Its listeners must be there before a service's threads connect.
 from neuron_schema.discovery import loading as _loading  # noqa: F401
@@ -163,7 +163,7 @@ class MigrationRunner:
             StatementFailed: the history table cannot be read for another reason.
             SettingsError: the session has no current schema, and ``history_schema`` is None.
         """
-        return list(planning.statuses(self._versions.infos(), self._means.look().applied))
+        return list(standing.statuses(self._versions.infos(), self._means.look().applied))
 
     def get_pending(self) -> list[Migration]:
         """Return the versions that are not applied, with their SQL. Writes nothing.
@@ -362,7 +362,7 @@ class MigrationRunner:
 
     def _recorded(self, look: Look) -> tuple[Migration, ...]:
         """Return, as the log recorded them, the applied versions whose files are not the same."""
-        wanted = planning.without_their_files(self._versions.infos(), look.applied)
+        wanted = standing.without_their_files(self._versions.infos(), look.applied)
         return tuple(
             self._read_log(look, lambda fetch: records.recorded(fetch, look.table, wanted))
         )
@@ -377,7 +377,7 @@ class MigrationRunner:
         infos = self._versions.infos()
         numbers = {
             int(line.version)
-            for line in planning.statuses(infos, self._means.look().applied)
+            for line in standing.statuses(infos, self._means.look().applied)
             if line.status in wanted
         }
         return list(self._versions.migrations([one for one in infos if one.number in numbers]))

@@ -47,10 +47,10 @@ def history(
     with Invocation(
         "history", as_json=as_json, database_url=database_url, versions=versions, environment=env
     ) as call:
-        from neuron_schema import planning
+        from neuron_schema import targets
         from neuron_schema.execution import records
 
-        number = planning.target_number(version) if version is not None else None
+        number = targets.target_number(version) if version is not None else None
         with call.database() as address:
             look = call.look(address)
             found = call.log_entries(address, look)

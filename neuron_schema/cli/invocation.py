@@ -234,12 +234,12 @@ class Invocation:
         Raises:
             NeuronSchemaError: what ``planning`` and ``discovery`` raise.
         """
-        from neuron_schema import planning
+        from neuron_schema import planning, standing
         from neuron_schema.model import Direction
 
         infos, recorded = self.versions.infos(), None
         if from_history:
-            wanted = planning.without_their_files(infos, look.applied)
+            wanted = standing.without_their_files(infos, look.applied)
             recorded = self.recorded(address, look, wanted)
         try:
             if direction is Direction.UP:

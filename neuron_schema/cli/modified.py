@@ -25,14 +25,14 @@ def show_modified(call: Invocation, address: Address, look: Look) -> None:
     With ``--json`` it is ``diffs`` in the object. Where the log tells nothing of a version, or
     another text than the applied one, nothing is shown of it.
     """
-    from neuron_schema import planning
+    from neuron_schema import standing
     from neuron_schema.errors import PrivilegeMissing
     from neuron_schema.model import Status
 
     infos = call.versions.infos()
     modified = {
         int(line.version): line
-        for line in planning.statuses(infos, look.applied)
+        for line in standing.statuses(infos, look.applied)
         if line.status is Status.MODIFIED
     }
     if not modified or not look.log_exists:

@@ -57,7 +57,7 @@ def status(
     with Invocation(
         "status", as_json=as_json, database_url=database_url, versions=versions, environment=env
     ) as call:
-        from neuron_schema import planning
+        from neuron_schema import standing
         from neuron_schema.model import Status
         from neuron_schema.squashed import account
 
@@ -65,7 +65,7 @@ def status(
             look, found = call.look_around(address)
             show_modified(call, address, look)
         infos = call.versions.infos()
-        lines = planning.statuses(infos, look.applied)
+        lines = standing.statuses(infos, look.applied)
         for line in lines:
             if line.status is Status.TAKEN:
                 warn(
@@ -297,17 +297,17 @@ def _wait_until_current(call: Invocation, address: Any, ends: float) -> None:
 
 def _raise_unless_current(call: Invocation, look: Look) -> None:
     """Raise what keeps the database from being current: a conflict goes before pending."""
-    from neuron_schema import planning
+    from neuron_schema import standing
     from neuron_schema.errors import VersionsPending
     from neuron_schema.model import Status
 
     infos = call.versions.infos()
-    conflict = planning.conflicts(infos, look.applied)
+    conflict = standing.conflicts(infos, look.applied)
     if conflict:
         raise conflict
     pending = [
         f"{line.version}_{line.name}"
-        for line in planning.statuses(infos, look.applied)
+        for line in standing.statuses(infos, look.applied)
         if line.status is Status.PENDING
     ]
     if pending:

@@ -134,7 +134,7 @@ def _refuse_applied(
 
 def _way_out(look: Look, number: int, there: Sequence[VersionFile], branch: str | None) -> str:
     """Return what lets versions be renumbered that are applied, from the lowest number on."""
-    from neuron_schema.planning import before
+    from neuron_schema.standing import before
 
     rebase = "neuron-schema rebase" + (f" {branch}" if branch else "")
     down = f"neuron-schema down {before(number, look.applied)}"

@@ -49,10 +49,10 @@ def squash(
 ) -> None:
     """Put one version in place of those from A to B."""
     with Invocation("squash", as_json=as_json, versions=versions, environment=env) as call:
-        from neuron_schema.planning import target_number
         from neuron_schema.schemafile.squash import compose, parts_of, span_of
         from neuron_schema.schemafile.squash_files import begun
         from neuron_schema.squashed import refuse_replaced
+        from neuron_schema.targets import target_number
 
         first, last = span_of(span)
         migrations = call.versions.migrations()

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from neuron_schema import log, planning
+from neuron_schema import log, standing
 from neuron_schema.errors import (
     ConnectionFailed,
     ConnectionsExhausted,
@@ -234,7 +234,7 @@ class Execution:
         run.replan(look)
         purpose = run.plan.purpose
         if run.plan.direction is Direction.UP and run.plan.steps and purpose is not Purpose.REPAIR:
-            conflict = planning.conflicts(
+            conflict = standing.conflicts(
                 self._means.versions.infos(),
                 look.applied,
                 allow_out_of_order=self._means.allow_out_of_order or purpose is Purpose.BASELINE,

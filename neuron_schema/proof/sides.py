@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from neuron_schema.address import Address
 from neuron_schema.catalog import Extension, Schema
 from neuron_schema.errors import UsageError
-from neuron_schema.planning import find_version, target_number
 from neuron_schema.proof.drift import build
 from neuron_schema.proof.git import directory_at
 from neuron_schema.proof.metadata import create, load
+from neuron_schema.targets import find_version, target_number
 from neuron_schema.url import parse
 
 if TYPE_CHECKING:

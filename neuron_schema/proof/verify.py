@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neuron_schema.errors import TargetError
-from neuron_schema.planning import find_version
 from neuron_schema.proof.cycle import Cycle, Failure, Phase, go_round
 from neuron_schema.proof.trunk import trunk_of
+from neuron_schema.targets import find_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from neuron_schema.discovery.version_set import read, split_file_name
 from neuron_schema.errors import VersionError
-from neuron_schema.planning import find_version, target_number
 from neuron_schema.review.report import Novelty
 from neuron_schema.review.repository import Repository
+from neuron_schema.targets import find_version, target_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from neuron_schema.errors import SquashRefused, TargetError
-from neuron_schema.planning import find_version, target_number
+from neuron_schema.targets import find_version, target_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -20,7 +20,6 @@ from neuron_schema.execution.transaction import Script
 from neuron_schema.history import create_sql, record_all_sql
 from neuron_schema.locking import OPEN_BODY, RESTORE_ROLE_BODY, STILL_OPEN_BODY, Place
 from neuron_schema.model import Direction, Purpose, Statement, Step
-from neuron_schema.planning import target_number
 from neuron_schema.preflight.preflight import look_ahead
 from neuron_schema.preflight.preflight_sql import Run, first_of
 from neuron_schema.quoting import do_block, literal
@@ -29,6 +28,7 @@ from neuron_schema.schemafile.text import SchemaFile
 from neuron_schema.schemafile.text import parse as parse_schema
 from neuron_schema.sqltext.lookup import array
 from neuron_schema.sqltext.objects import needs
+from neuron_schema.targets import target_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -438,7 +438,7 @@ def test_an_invalid_version_is_exit_2_with_its_line(cli: Command) -> None:
 def test_a_defect_of_ours_is_reported_without_a_traceback(cli: Command) -> None:
     """Exit 1 with the place, in text and in JSON."""
     write_version(cli.directory / "versions", "001_a")
-    with mock.patch("neuron_schema.planning.statuses", side_effect=RuntimeError("odd")):
+    with mock.patch("neuron_schema.standing.statuses", side_effect=RuntimeError("odd")):
         text = cli.quick("status", code=1).err
         assert "error[NS199]: internal error: RuntimeError: odd" in text
         assert cli.quick("status", "--json", code=1).json["error"]["code"] == "NS199"

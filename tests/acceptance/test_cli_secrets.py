@@ -142,7 +142,7 @@ def test_wherever_the_password_is_it_is_used_and_not_shown(
             offline.quick(*arguments, code=1, env=env)
         write_version(versions, "002_b", up=["CREATE EXTENSION absent_one"])
         offline.quick("up", code=7, env=env)
-        with mock.patch("neuron_schema.planning.statuses", side_effect=RuntimeError("odd")):
+        with mock.patch("neuron_schema.standing.statuses", side_effect=RuntimeError("odd")):
             offline.quick("status", code=1, env=env)
     finally:
         (versions / "002_b.py").unlink(missing_ok=True)
@@ -227,7 +227,7 @@ def test_an_internal_error_does_not_show_it(offline: Command, account: dict[str,
         f"{as_pairs(account)} password={CANARY}",
         f"password='{CANARY} x'",
     ):
-        for place in ("neuron_schema.planning.statuses", "neuron_schema.cli.entry._command"):
+        for place in ("neuron_schema.standing.statuses", "neuron_schema.cli.entry._command"):
             with mock.patch(place, side_effect=RuntimeError(f"odd: {text}: odd")):
                 assert "error[NS199]" in offline.quick("status", code=1, env=env).err
                 offline.quick("status", "--json", code=1, env=env)

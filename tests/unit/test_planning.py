@@ -24,17 +24,15 @@ from neuron_schema.model import (
 )
 from neuron_schema.planning import (
     Selection,
-    conflicts,
-    find_version,
     make_plan,
     select_baseline,
     select_down,
     select_range,
     select_repair,
     select_up,
-    statuses,
-    target_number,
 )
+from neuron_schema.standing import conflicts, statuses
+from neuron_schema.targets import find_version, target_number
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuron_schema import planning
+from neuron_schema import planning, standing
 from neuron_schema.discovery import version_module
 from neuron_schema.discovery.version_set import VersionSet
 from neuron_schema.errors import HistoryConflict, TargetError, VersionError
@@ -69,7 +69,7 @@ PARTS = [
 
 def stands(applied: tuple[AppliedRow, ...]) -> dict[str, str]:
     """Return the status of every version."""
-    return {line.version: line.status.value for line in planning.statuses(FILES, applied)}
+    return {line.version: line.status.value for line in standing.statuses(FILES, applied)}
 
 
 # --- the history as the files see it ------------------------------------------------------------
@@ -77,7 +77,7 @@ def stands(applied: tuple[AppliedRow, ...]) -> dict[str, str]:
 
 def test_rows_of_all_that_was_squashed_are_one_applied_version() -> None:
     """None is missing and none modified; what they were is told."""
-    lines = planning.statuses(FILES, WHOLE)
+    lines = standing.statuses(FILES, WHOLE)
     assert [(line.version, line.status.value) for line in lines] == [
         ("001", "applied"),
         ("005", "applied"),
@@ -103,7 +103,7 @@ def test_a_squashed_version_that_ran_as_one_is_like_any_other() -> None:
     assert stands(rows(v005="strange"))["005"] == "taken"
     modified = rows(name="squashed", v005="strange")
     assert stands(modified)["005"] == "modified"
-    assert "was modified" in str(planning.conflicts(FILES, modified))
+    assert "was modified" in str(standing.conflicts(FILES, modified))
 
 
 @pytest.mark.parametrize(("applied", "told"), PARTS)
@@ -133,7 +133,7 @@ def test_a_part_is_not_rolled_back_by_the_down_of_the_whole(
     with pytest.raises(HistoryConflict, match="005_squashed replaces 002, 003, 005, of which"):
         planning.select_down(FILES, applied, to="1")
     parts = {row.version for row in applied if 1 < row.number < 6}
-    assert set(planning.without_their_files(FILES, applied)) == parts
+    assert set(standing.without_their_files(FILES, applied)) == parts
     assert stands(applied)["005"] == ("modified" if "005" in parts else "pending")
     assert set(applied_versions(FILES, applied)[1]) == parts
 
@@ -154,32 +154,32 @@ def test_a_repair_does_not_make_a_part_pass_for_the_whole() -> None:
 def test_rows_without_a_checksum_stand_for_any_text() -> None:
     """As everywhere; but all of them must be there."""
     assert stands(rows(v001=None, v002=None, v003=None, v005=None))["005"] == "applied"
-    assert planning.conflicts(FILES, rows(v001=None, v002=None, v005=None)) is not None
+    assert standing.conflicts(FILES, rows(v001=None, v002=None, v005=None)) is not None
 
 
 def test_a_squash_of_a_squash_knows_both_histories() -> None:
     """That of the versions one by one, and that of the first squash."""
     twice = (info("006", "all", (("005", "new"), ("006", "c6")), (*OLD, ("006", "c6"))),)
     for applied in (rows(v005="new", v006="c6"), rows(v002="c2", v003="c3", v005="c5", v006="c6")):
-        (line,) = planning.statuses(twice, applied)
+        (line,) = standing.statuses(twice, applied)
         assert line.status is Status.APPLIED
-    assert planning.conflicts(twice, rows(v002="c2", v005="new", v006="c6")) is not None
+    assert standing.conflicts(twice, rows(v002="c2", v005="new", v006="c6")) is not None
 
 
 def test_a_squash_that_has_the_text_of_its_last_part_is_no_part_of_itself() -> None:
     """Where all others did nothing that lasts, such as a VACUUM."""
     files = (info("005", "c5", OLD),)
     for applied in (rows(v005="c5"), rows(v002="c2", v003="c3", v005="c5")):
-        (line,) = planning.statuses(files, applied)
+        (line,) = standing.statuses(files, applied)
         assert line.status is Status.APPLIED
-        assert planning.conflicts(files, applied) is None
+        assert standing.conflicts(files, applied) is None
 
 
 def test_what_else_asks_for_applied_versions_sees_the_whole() -> None:
     """A baseline marks what is left, a repair finds nothing to do, no file is said to be gone."""
     assert [one.version for one in planning.select_baseline(FILES, WHOLE, "6").infos] == ["006"]
     assert planning.select_repair(FILES, WHOLE, "5", "c5" * 6).infos == ()
-    assert planning.without_their_files(FILES, WHOLE) == ()
+    assert standing.without_their_files(FILES, WHOLE) == ()
 
 
 def test_versions_without_a_squash_leave_the_history_as_it_is() -> None:
