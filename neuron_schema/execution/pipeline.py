@@ -31,6 +31,8 @@ def run_script(
     raw: psycopg.Connection[Any],
     script: Sequence[str],
     answers: list[PGresult],
+    *,
+    closing: Sequence[str] = (),
 ) -> None:
     """Run single statements, one after the other.
 
@@ -42,17 +44,22 @@ def run_script(
         raw: The psycopg connection behind it.
         script: The statements, BEGIN and COMMIT among them.
         answers: Takes what libpq answers to each that goes well, also when one fails.
+        closing: Statements after those, the last of which may end the session. They are one
+            packet, whoever listens: psycopg would still be sending when the session is gone, and
+            lose the answers that have come.
 
     Raises:
         psycopg.Error: a statement failed, or the connection did; or SQLAlchemy's error around
             it. No statement after the one that failed was executed.
     """
     if not psycopg.Pipeline.is_supported():
-        _one_by_one(connection, script, answers)
+        _one_by_one(connection, (*script, *closing), answers)
     elif _is_watched(connection):
         _executed(connection, raw, script, answers)
+        if closing:
+            _exchanged(raw, closing, answers)
     else:
-        _exchanged(raw, script, answers)
+        _exchanged(raw, (*script, *closing), answers)
 
 
 def run_alone(raw: psycopg.Connection[Any], script: Sequence[str], answers: list[PGresult]) -> None:

@@ -125,11 +125,12 @@ def _run_shared(
         _SessionEnded: it was.
     """
     parts = (script.settings, *script.opening, *script.statements, *script.closing)
-    ending = ending_sql(script.statements)
-    progress.script = (_begin(raw), remember_sql(), *parts, COMMIT, ending)
-    committing = len(progress.script) - 2
+    opening = (_begin(raw), remember_sql(), *parts)
+    closing = (COMMIT, ending_sql(script.statements))
+    progress.script = (*opening, *closing)
+    committing = len(opening)
     try:
-        run_script(connection, raw, progress.script, progress.answers)
+        run_script(connection, raw, opening, progress.answers, closing=closing)
     except Exception as error:
         if original(error) is None or len(progress.answers) <= committing:
             raise
