@@ -54,6 +54,13 @@ def test_a_shared_session_that_is_left_changed_is_ended(pool: Engine, statement:
         assert connection.exec_driver_sql("SELECT to_regclass('a')::text").scalar() == "a"
 
 
+def test_no_answer_to_a_commit_is_lost_with_the_session(pool: Engine) -> None:
+    """However the server's end and the client's last packet fall together."""
+    script = Script(settings=_SETTINGS, statements=("SET work_mem = '9MB'",))
+    for _ in range(50):
+        run_transaction(pool, script, shared=True)
+
+
 def test_a_shared_session_that_is_as_it_was_goes_on(pool: Engine) -> None:
     """What is set for the transaction alone is no change."""
     before = pid(pool)
