@@ -250,17 +250,19 @@ class Expectation:
     def __init__(self, look: Look) -> None:
         self.look = look
         self.done: list[Step] = []
+        self._rows = len(look.applied)
+
+    def add(self, step: Step) -> None:
+        """Take a step for done."""
+        rows = 1 + len(step.covers)
+        self._rows += rows if step.direction is Direction.UP else -rows
+        self.done.append(step)
 
     def premise(self) -> str:
         """Return plpgsql that raises when it is not."""
         if not self.done:
             return premise_body(self.look.table, self.look.applied, exists=self.look.exists)
-        last = self.done[-1]
-        # A run goes one way.
-        change = sum(1 + len(step.covers) for step in self.done)
-        if last.direction is Direction.DOWN:
-            change = -change
-        return succession_body(self.look.table, last, count=len(self.look.applied) + change)
+        return succession_body(self.look.table, self.done[-1], count=self._rows)
 
     def expected(self) -> Look:
         """Return the look as it is to be."""

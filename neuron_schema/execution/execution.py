@@ -147,7 +147,7 @@ class Execution:
                             unchecked = False
                         for step in run.plan.steps:
                             self._step(run, step, history, watch, author)
-                            history.done.append(step)
+                            history.add(step)
                     except HistoryMoved as moved:
                         look = self._go_on(run, moved, history)
                     else:

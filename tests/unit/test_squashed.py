@@ -253,7 +253,7 @@ def test_what_a_step_down_leaves_is_counted() -> None:
     """The next step's premise is the history without all of the rows."""
     look = Look(facts=_facts(), table=HistoryTable(schema="s"), exists=True, applied=WHOLE)
     history = Expectation(look)
-    history.done.append(step_down())
+    history.add(step_down())
     assert "count(*) FROM" in history.premise()
     assert "= 1 AND NOT EXISTS" in history.premise()
     assert [row.version for row in history.expected().applied] == ["001"]
