@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
-from neuron_schema.errors import ConnectionFailed, ConnectionsExhausted
+from neuron_schema.errors import CommitFailed, ConnectionFailed, ConnectionsExhausted
 from neuron_schema.events import StepStarted, StepWaiting
 from neuron_schema.model import Outcome
 from neuron_schema.runner import MigrationRunner
@@ -182,7 +182,7 @@ def test_a_repair_that_was_cut_is_whole_or_not_there(
 
 RUN = """
 import sys
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from neuron_schema.runner import MigrationRunner
 MigrationRunner(create_engine(sys.argv[1]), sys.argv[2], deadline=60).up()
 """
@@ -351,3 +351,19 @@ def test_a_server_that_does_not_come_back_is_an_error(database: URL, tmp_path: P
         Outcome.FAILED,
         Outcome.NOT_RUN,
     ]
+
+
+def test_a_commit_that_is_answered_with_rollback_is_an_error(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """The server says nothing, and the statements are not to blame."""
+
+    def rolled_back(_connection: Any, _cursor: Any, sql: str, parameters: Any, *_rest: Any) -> Any:
+        return ("ROLLBACK" if sql == "COMMIT" else sql), parameters
+
+    event.listen(engine, "before_cursor_execute", rolled_back, retval=True)
+    with pytest.raises(CommitFailed, match="COMMIT was answered with") as caught:
+        MigrationRunner(engine, two_tables(tmp_path), allow_non_empty=True).up()
+    assert caught.value.exit_code == 1
+    assert "log" in (caught.value.remedy or "")
+    assert scalar(observer, "SELECT to_regclass('a')") is None
