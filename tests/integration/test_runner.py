@@ -27,7 +27,7 @@ from neuron_schema.errors import (
     TargetError,
     VersionError,
 )
-from neuron_schema.events import PlanMade, StepEnded, StepStarted
+from neuron_schema.events import PlanMade, StepEnded, StepStarted, StepWaiting
 from neuron_schema.execution.failures import AttemptFailed, Cause
 from neuron_schema.execution.transaction import Script, check_commit, run_transaction
 from neuron_schema.history import HistoryTable, record_sql
@@ -269,17 +269,20 @@ def test_without_a_pipeline_the_same_holds(
     assert scalar(observer, "SELECT to_regclass('b')") is None
 
 
+@pytest.mark.parametrize("code", ["08006", "53300", "57P01", "57P03"])
 def test_a_statement_that_raises_an_error_of_connections_is_not_tried_again(
-    engine: Engine, tmp_path: Path
+    engine: Engine, tmp_path: Path, code: str
 ) -> None:
-    """Dblink and functions raise class 08 and 57P01 while the session lives on."""
+    """Dblink and functions raise such codes while the session lives on."""
     write_version(
         tmp_path,
         "001_a",
-        up=["DO $$ BEGIN RAISE 'no server there' USING ERRCODE = '08006'; END $$"],
+        up=[f"DO $$ BEGIN RAISE 'no server there' USING ERRCODE = '{code}'; END $$"],
     )
+    told: list[Event] = []
     with pytest.raises(StatementFailed, match="no server there"):
-        MigrationRunner(engine, tmp_path).up()
+        MigrationRunner(engine, tmp_path, deadline=1, listeners=[told.append]).up()
+    assert not any(isinstance(one, StepWaiting) for one in told)
 
 
 def test_what_is_missing_on_the_server_is_said(
