@@ -6,6 +6,8 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sqlalchemy.pool import QueuePool
+
 from neuron_schema import log
 from neuron_schema.execution.failures import AttemptFailed
 from neuron_schema.execution.private import fetcher, private_connection
@@ -108,10 +110,11 @@ class StepContext:
         """Close the connections that lie idle in the pools.
 
         Where none is to be had, a crowd of waiting runs would keep them from one another: an
-        operation that commits on its own needs two.
+        operation that commits on its own needs two. Pools of other kinds close what is at work too.
         """
         for engine in {self.engine, self.direct}:
-            engine.dispose()
+            if isinstance(engine.pool, QueuePool):
+                engine.dispose()
 
     def record(self, step: Step) -> tuple[str, ...]:
         """Return what writes the history row, and the table where it is absent."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from sqlalchemy import create_engine, event
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import NullPool, QueuePool, SingletonThreadPool
 
 from neuron_schema.errors import CommitFailed, ConnectionFailed, ConnectionsExhausted
 from neuron_schema.events import StepStarted, StepWaiting
@@ -330,6 +330,42 @@ def test_the_library_waits_for_a_free_connection(
             lines = waiting.result(30)
         assert [line.version for line in lines] == ["001"]
     finally:
+        admin.execute(f'DROP ROLE "{role}"'.encode())
+
+
+def test_a_full_server_costs_no_other_thread_its_connection(
+    admin: psycopg.Connection, database: URL, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A pool of one connection for each thread closes those at work as well, when it is emptied."""
+    role = f"{database.database}_two"
+    admin.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'x' CONNECTION LIMIT 2".encode())
+    observer.execute(f'GRANT ALL ON SCHEMA public, ledger TO "{role}"'.encode())
+    observer.execute(f'ALTER TABLE ledger.entries OWNER TO "{role}"'.encode())
+    write_version(tmp_path, "001_index", **CONCURRENTLY)
+    address = database.set(username=role, password="x")
+    engine = create_engine(address, poolclass=SingletonThreadPool)
+    held, over = threading.Event(), threading.Event()
+
+    def serve() -> Any:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO ledger.entries VALUES ('service')")
+            held.set()
+            over.wait(60)
+            return connection.exec_driver_sql("SELECT count(*) FROM ledger.entries").scalar()
+
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            service = pool.submit(serve)
+            assert held.wait(30)
+            try:
+                with pytest.raises(ConnectionsExhausted):
+                    MigrationRunner(engine, tmp_path, deadline=0.5).up()
+            finally:
+                over.set()
+            assert service.result(30) == 1
+    finally:
+        engine.dispose()
+        observer.execute(f'DROP OWNED BY "{role}"'.encode())
         admin.execute(f'DROP ROLE "{role}"'.encode())
 
 
