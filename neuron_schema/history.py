@@ -313,6 +313,20 @@ def record_body(table: HistoryTable, step: Step) -> str:
     )
 
 
+def kept_body(table: HistoryTable, step: Step) -> str:
+    """Return plpgsql that raises unless a version's row is still there after its statements.
+
+    One that drops the schema, and the history with it, would run again the next time.
+    """
+    return (
+        f"  IF NOT EXISTS (SELECT 1 FROM {table.qualified} "
+        f"WHERE version = {literal(step.version)}) THEN\n"
+        f"    RAISE EXCEPTION 'a statement deleted version {step.version} from the history'\n"
+        "      USING ERRCODE = '55000';\n"
+        "  END IF;"
+    )
+
+
 def _delete_all(table: HistoryTable, step: Step) -> str:
     """Return plpgsql that deletes the rows that stand for a squashed version, or raises."""
     versions = [row.version for row in step.covers] + [step.version]

@@ -13,7 +13,7 @@ from neuron_schema.execution.failures import AttemptFailed
 from neuron_schema.execution.private import fetcher, private_connection
 from neuron_schema.execution.transaction import Script
 from neuron_schema.execution.watching import StepWatch
-from neuron_schema.history import Look, create_sql, record_body, record_sql
+from neuron_schema.history import Look, create_sql, kept_body, record_body, record_sql
 from neuron_schema.locking import (
     OPEN_BODY,
     RESTORE_ROLE_BODY,
@@ -24,6 +24,7 @@ from neuron_schema.locking import (
     run_lock_key,
     settings_sql,
 )
+from neuron_schema.model import Direction
 from neuron_schema.quoting import do_block
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ class StepContext:
             opening = [do_block(*bodies), *self.record(step)]
         create, entry = self.log_entry(step)
         # A version may have set another role, which need not have a right to our tables.
-        end = (STILL_OPEN_BODY, RESTORE_ROLE_BODY)
+        end = [STILL_OPEN_BODY, RESTORE_ROLE_BODY]
+        if step.runs and step.direction is Direction.UP:
+            end.append(kept_body(self.look.table, step))
         if create:
             closing = [do_block(*end), *create, *entry]
         else:

@@ -427,6 +427,26 @@ def test_a_row_that_is_not_there_cannot_be_rolled_back(
     assert scalar(observer, "SELECT to_regclass('t1')::text") == "t1"
 
 
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("DROP SCHEMA public CASCADE", '"public.neuron_migrations" does not exist'),
+        ("DELETE FROM neuron_migrations", "deleted version 001 from the history"),
+    ],
+)
+def test_a_version_that_takes_itself_out_of_the_history_is_an_error(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path, sql: str, says: str, *, log: bool
+) -> None:
+    """Told as applied, it would run again the next time, and drop what came in since."""
+    observer.execute("CREATE TABLE customers ()")
+    write_version(tmp_path, "001_a", up=[sql, "CREATE SCHEMA IF NOT EXISTS public"])
+    with pytest.raises(StatementFailed, match=says):
+        MigrationRunner(engine, tmp_path, allow_non_empty=True, log=log).up()
+    assert scalar(observer, "SELECT to_regclass('customers')::text") == "customers"
+    assert scalar(observer, "SELECT to_regclass('neuron_migrations')") is None
+
+
 def test_a_history_table_in_another_schema_stops_a_run(
     engine: Engine, observer: psycopg.Connection, database: URL, tmp_path: Path
 ) -> None:
