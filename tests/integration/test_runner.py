@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -445,6 +446,42 @@ def test_a_version_that_takes_itself_out_of_the_history_is_an_error(
         MigrationRunner(engine, tmp_path, allow_non_empty=True, log=log).up()
     assert scalar(observer, "SELECT to_regclass('customers')::text") == "customers"
     assert scalar(observer, "SELECT to_regclass('neuron_migrations')") is None
+
+
+@pytest.mark.parametrize(
+    "setting", ["DateStyle = 'German, DMY'", "DateStyle = 'SQL'", "quote_all_identifiers = on"]
+)
+def test_how_the_database_writes_times_and_names_does_not_matter(
+    engine: Engine, observer: psycopg.Connection, database: URL, tmp_path: Path, setting: str
+) -> None:
+    """Psycopg reads a time with its zone in ISO alone, and types have more names than one."""
+    observer.execute(f'ALTER DATABASE "{database.database}" SET {setting}'.encode())
+    zone = f"ALTER DATABASE \"{database.database}\" SET timezone = 'Asia/Kathmandu'"
+    observer.execute(zone.encode())
+    write_version(tmp_path, "001_a")
+    runner = MigrationRunner(engine, tmp_path)
+    runner.up()
+    (line,) = runner.get_status()
+    (entry,) = runner.get_history()
+    for at, column in (
+        (line.applied_at, "applied_at FROM neuron_migrations"),
+        (entry.started_at, "started_at FROM neuron_migration_log"),
+    ):
+        assert at is not None
+        assert at.utcoffset() == timedelta(hours=5, minutes=45)
+        seconds = f"SELECT extract(epoch FROM t)::float8 FROM (SELECT {column}) s(t)"
+        assert at.timestamp() == pytest.approx(scalar(observer, seconds), abs=1e-5)
+
+
+def test_a_time_that_python_has_not_is_told_as_such(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Somebody has written it there by hand."""
+    write_version(tmp_path, "001_a")
+    MigrationRunner(engine, tmp_path).up()
+    observer.execute("UPDATE neuron_migrations SET applied_at = 'infinity'")
+    with pytest.raises(HistoryTableMalformed, match="holds the time infinity"):
+        MigrationRunner(engine, tmp_path).get_status()
 
 
 def test_a_history_table_in_another_schema_stops_a_run(
