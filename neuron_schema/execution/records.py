@@ -102,7 +102,7 @@ def recorded(fetch: Fetch, table: HistoryTable, versions: Iterable[str]) -> tupl
     outcomes = ", ".join(literal(outcome.value) for outcome in _STANDS)
     rows = fetch(
         "SELECT DISTINCT ON (version) version, name, checksum, kind, up, down, irreversible, "
-        f"down_operation, id FROM {table.qualified_log} "
+        f"down_operation::text, id FROM {table.qualified_log} "
         f"WHERE outcome IN ({outcomes}) AND version IN ({wanted}) ORDER BY version, id DESC"
     )
     return tuple(_migration(row, table) for row in rows)
@@ -110,8 +110,8 @@ def recorded(fetch: Fetch, table: HistoryTable, versions: Iterable[str]) -> tupl
 
 def _migration(row: Any, table: HistoryTable) -> Migration:
     version, name, checksum, kind, up, down, irreversible, operation, number = row
-    # psycopg reads json itself, unless a service has told it not to.
-    record = json.loads(operation) if isinstance(operation, str) else operation or {}
+    # As a text, because an engine may make what it likes of json (`json_deserializer`).
+    record = json.loads(operation) if operation is not None else {}
     alone = "kind" in record
     own = restored_operation(record) if alone else None
     if alone and own is None:
