@@ -212,7 +212,8 @@ class Walk:
 
         Args:
             after: The key above which they are; None for the first.
-            size: At most so many.
+            size: So many, and those with the last one's key: of a table that others inherit from
+                the key is unique in each of them alone.
             only: These keys alone.
         """
         columns = ", ".join(f"{self.spec.table}.{name}" for name in self.read)
@@ -222,7 +223,8 @@ class Walk:
             condition += f"\n {'AND' if condition else 'WHERE'} {self.key} IN ({keys})"
         return (
             f"SELECT ARRAY[{self.key_texts}], {self.fingerprint}, {columns}\n"
-            f"  FROM {self.spec.table}{condition}\n ORDER BY {self.order} LIMIT {size}"
+            f"  FROM {self.spec.table}{condition}\n ORDER BY {self.order}\n"
+            f" FETCH FIRST {size} ROWS WITH TIES"
         )
 
     @property

@@ -6,6 +6,7 @@ the table exists. ``fetch`` runs one SQL text and returns its rows, whatever the
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -167,13 +168,17 @@ SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current
 
 
 def _relation_sql(name: str, schema: str) -> str:
-    """Return two columns: a relation's kind and its columns, NULL where it is not there."""
+    """Return two columns: a relation's kind and its columns, NULL where it is not there.
+
+    The types without quotes, which ``quote_all_identifiers`` puts around some.
+    """
     relation = f"c.relname = {literal(name)} AND n.nspname = {schema}"
     return f"""\
   (SELECT c.relkind::text FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {relation}),
   (SELECT pg_catalog.string_agg(
-      a.attname || ':' || pg_catalog.format_type(a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
+      a.attname || ':' || pg_catalog.replace(
+        pg_catalog.format_type(a.atttypid, a.atttypmod), '"', ''), ',' ORDER BY a.attnum)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     WHERE {relation})"""
@@ -237,9 +242,12 @@ def read(fetch: Fetch, table: HistoryTable) -> tuple[AppliedRow, ...]:
     """Return the rows of the history table, ordered by number.
 
     Raises:
-        HistoryTableMalformed: a version in it is no number, or two rows have one number.
+        HistoryTableMalformed: a version in it is no number, or two rows have one number; or a time
+            is none that Python has.
     """
-    rows = fetch(f"SELECT version, name, applied_at, checksum FROM {table.qualified}")
+    rows = fetch(
+        f"SELECT version, name, {moment_sql('applied_at')}, checksum FROM {table.qualified}"
+    )
     for version, *_ in rows:
         if not (version.isascii() and version.isdigit()):
             raise HistoryTableMalformed(
@@ -247,7 +255,7 @@ def read(fetch: Fetch, table: HistoryTable) -> tuple[AppliedRow, ...]:
                 remedy=f"look at {table.qualified}: rows are written by neuron-schema alone",
             )
     applied = [
-        AppliedRow(version=version, name=name, applied_at=applied_at, checksum=checksum)
+        AppliedRow(version=version, name=name, applied_at=moment(applied_at), checksum=checksum)
         for version, name, applied_at, checksum in rows
     ]
     by_number: dict[int, AppliedRow] = {}
@@ -260,6 +268,29 @@ def read(fetch: Fetch, table: HistoryTable) -> tuple[AppliedRow, ...]:
                 remedy=f"delete the row of {table.qualified} that does not belong there",
             )
     return tuple(row for _, row in sorted(by_number.items()))
+
+
+def moment_sql(column: str) -> str:
+    """Return an expression of a time as a text, the same whatever the session's ``DateStyle`` is.
+
+    psycopg reads a time with its zone in the style ISO alone.
+    """
+    return f"pg_catalog.to_json({column}) #>> '{{}}'"
+
+
+def moment(text: str | None) -> dt.datetime | None:
+    """Return a time that was read so.
+
+    Raises:
+        HistoryTableMalformed: it is infinite, or before the year 1.
+    """
+    try:
+        return None if text is None else dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise HistoryTableMalformed(
+            f"the history or its log holds the time {text}",
+            remedy="correct it: rows are written by neuron-schema alone",
+        ) from None
 
 
 def create_sql(table: HistoryTable) -> str:
@@ -309,6 +340,20 @@ def record_body(table: HistoryTable, step: Step) -> str:
         "  IF NOT FOUND THEN\n"
         f"    RAISE EXCEPTION 'version {step.version} is not applied'\n"
         f"      USING ERRCODE = '40001', CONSTRAINT = '{HISTORY_MOVED}';\n"
+        "  END IF;"
+    )
+
+
+def kept_body(table: HistoryTable, step: Step) -> str:
+    """Return plpgsql that raises unless a version's row is still there after its statements.
+
+    One that drops the schema, and the history with it, would run again the next time.
+    """
+    return (
+        f"  IF NOT EXISTS (SELECT 1 FROM {table.qualified} "
+        f"WHERE version = {literal(step.version)}) THEN\n"
+        f"    RAISE EXCEPTION 'a statement deleted version {step.version} from the history'\n"
+        "      USING ERRCODE = '55000';\n"
         "  END IF;"
     )
 

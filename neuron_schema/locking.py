@@ -33,18 +33,28 @@ TRANSACTION_ENDED = "neuron_schema_transaction"
 
 OPEN_BODY = (
     "  PERFORM pg_catalog.set_config('neuron_schema.transaction', 'open', true),\n"
-    "    pg_catalog.set_config('neuron_schema.role', pg_catalog.current_setting('role'), true);"
+    "    pg_catalog.set_config('neuron_schema.role', pg_catalog.current_setting('role'), true),\n"
+    "    pg_catalog.set_config('neuron_schema.encoding', "
+    "pg_catalog.current_setting('client_encoding'), true);"
 )
-"""Plpgsql that marks a transaction, and notes its role; the mark ends with it."""
+"""Plpgsql that marks a transaction, and notes its role and encoding; the mark ends with it."""
 
 STILL_OPEN_BODY = (
     "  IF pg_catalog.current_setting('neuron_schema.transaction', true) "
     "IS DISTINCT FROM 'open' THEN\n"
     "    RAISE EXCEPTION 'a statement ended the transaction of its version'\n"
     f"      USING ERRCODE = '2D000', CONSTRAINT = '{TRANSACTION_ENDED}';\n"
+    "  END IF;\n"
+    # What was sent after that statement was read as other letters.
+    "  IF pg_catalog.current_setting('client_encoding') "
+    "<> pg_catalog.current_setting('neuron_schema.encoding') THEN\n"
+    "    RAISE EXCEPTION 'a statement set client_encoding to %, and later ones are sent in %',\n"
+    "      pg_catalog.current_setting('client_encoding'), "
+    "pg_catalog.current_setting('neuron_schema.encoding')\n"
+    "      USING ERRCODE = '0A000', HINT = 'leave it out';\n"
     "  END IF;"
 )
-"""Plpgsql that raises unless the transaction is still the one that was marked."""
+"""Plpgsql that raises unless transaction and encoding are still those that were marked."""
 
 RESTORE_ROLE_BODY = (
     "  PERFORM pg_catalog.set_config('role', "

@@ -21,6 +21,7 @@ SESSION_LIMITS = (
 
 _LIMITS = (*SESSION_LIMITS, "operation_timeout")
 _WAITS = ("wait_lock", "deadline")
+_NAMES = ("history_table", "history_schema", "role")
 _SWITCHES = ("protected", "log")
 _LISTS = ("schemas", "ignore")
 RUN_SWITCHES = ("allow_out_of_order", "allow_non_empty")
@@ -122,13 +123,17 @@ def held(key: str, value: Any) -> tuple[Any, str | None, str | None]:
         value, why, remedy = _listed(key, value)
     elif not isinstance(value, str) or not value.strip() or "\0" in value:
         why, remedy = "must be a string that is not empty", "leave the key out for its default"
-    elif (
-        key in ("history_table", "history_schema", "role")
-        and len(value.encode()) > MAX_IDENTIFIER_BYTES
-    ):
+    elif key in (*_NAMES, "search_path") and not _is_unicode(value):
+        why, remedy = f"{value!r} holds what is no character", "write it as text in UTF-8"
+    elif key in _NAMES and len(value.encode()) > MAX_IDENTIFIER_BYTES:
         # PostgreSQL would cut it and only notice: two names could become one.
         why, remedy = f"is longer than {MAX_IDENTIFIER_BYTES} bytes", "choose a shorter name"
     return value, why, remedy
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether all of a text can be sent; what Python makes of undecodable bytes cannot."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _duration(key: str, value: Any) -> tuple[Any, str | None]:

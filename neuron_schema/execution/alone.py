@@ -6,6 +6,7 @@ the log; the history row comes last.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -58,7 +59,7 @@ def attempt_alone(step: Step, context: StepContext, waits: StepWaits) -> Filled 
         execute(guardian, do_block(context.guard))
         key = operation_lock_key(context.look.table)
         if not ask(worker, f"SELECT pg_catalog.pg_try_advisory_lock({key})"):
-            raise OperationRunning(holder_of(fetcher(worker), key))
+            raise OperationRunning(_holder(worker, key))
         execute(worker, context.set_session(Place.OPERATION))
         execute(worker, do_block(context.premise))
         filled = None
@@ -74,6 +75,13 @@ def attempt_alone(step: Step, context: StepContext, waits: StepWaits) -> Filled 
                 f"{step.label}: COMMIT was not answered with COMMIT", where=step.path
             )
     return filled
+
+
+def _holder(worker: psycopg.Connection[Any], key: int) -> Session | None:
+    """Return who holds the operation's lock, where that can be seen."""
+    with contextlib.suppress(psycopg.Error):
+        return holder_of(fetcher(worker), key)
+    return None
 
 
 def _operate(

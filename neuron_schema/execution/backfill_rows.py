@@ -130,17 +130,25 @@ class RowsWorker(Worker):
             _loader(self._function.types[name], column.type_code)
             for name, column in zip(names, (cursor.description or [])[2:], strict=True)
         ]
-        return [
-            Row(
-                tuple(key),
-                fingerprint,
-                {
-                    name: value if load is None else load(value)
-                    for name, load, value in zip(names, loaders, values, strict=True)
-                },
-            )
-            for key, fingerprint, *values in cursor.fetchall()
-        ]
+        try:
+            return [
+                Row(
+                    tuple(key),
+                    fingerprint,
+                    {
+                        name: value if load is None else load(value)
+                        for name, load, value in zip(names, loaders, values, strict=True)
+                    },
+                )
+                for key, fingerprint, *values in cursor.fetchall()
+            ]
+        except Exception as error:
+            # Python has no infinite date, and a column's type in the version is the author's.
+            raise self.refuse(
+                f"a row cannot be given to {self._function.name}: {type(error).__name__}: {error}",
+                "leave such rows out with `where`, or mend what they hold or how the version "
+                "declares it; the batches before it are done and stay so",
+            ) from error
 
     def _compute(self, rows: list[Row]) -> list[Mapping[str, Any] | None]:
         """Call the function, and check what it returns."""

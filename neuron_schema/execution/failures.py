@@ -105,7 +105,7 @@ def cause_of(error: psycopg.Error, *, lost: bool) -> Cause:
         return Cause.HISTORY_MOVED
     if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected | pg.SerializationFailure):
         return Cause.LOCK_NOT_GRANTED
-    if isinstance(error, pg.TooManyConnections | pg.CannotConnectNow):
+    if isinstance(error, pg.TooManyConnections | pg.CannotConnectNow) and _ends_session(error):
         return Cause.NO_CONNECTION_FREE
     if lost or _ends_session(error):
         return Cause.CONNECTION_LOST

@@ -156,7 +156,8 @@ class Operation:
             raise
         finally:
             if not self._worker.closed:
-                self._send("ROLLBACK")
+                # Whatever is left of the time: a transaction that failed can be given no limit.
+                execute(self._worker, "ROLLBACK")
 
     def _repair(self) -> None:
         for sql in self._own.repair:

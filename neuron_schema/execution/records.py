@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from neuron_schema.history import moment, moment_sql
 from neuron_schema.log import TRANSACTION, restored_operation
 from neuron_schema.model import LogEntry, Migration, Outcome, OwnCommit, Statement
 from neuron_schema.quoting import literal
@@ -31,7 +32,8 @@ def entries(fetch: Fetch, table: HistoryTable, *, version: str | None = None) ->
     """
     wanted = f" AND version = {literal(version)}" if version is not None else ""
     rows = fetch(
-        "SELECT run_id::text, version, name, direction, kind, outcome, started_at, duration_ms, "
+        "SELECT run_id::text, version, name, direction, kind, outcome, "
+        f"{moment_sql('started_at')}, duration_ms, "
         "database_user, host, application, tool_version, checksum, sqlstate, message, up, down "
         f"FROM {table.qualified_log} WHERE n IS NULL{wanted} ORDER BY id"
     )
@@ -58,6 +60,7 @@ def _entry(row: Any) -> LogEntry:
         "message",
     )
     values = dict(zip(names, plain, strict=True))
+    values["started_at"] = moment(values["started_at"])
     return LogEntry(**values, up=tuple(up or ()), down=None if down is None else tuple(down))
 
 
@@ -99,7 +102,7 @@ def recorded(fetch: Fetch, table: HistoryTable, versions: Iterable[str]) -> tupl
     outcomes = ", ".join(literal(outcome.value) for outcome in _STANDS)
     rows = fetch(
         "SELECT DISTINCT ON (version) version, name, checksum, kind, up, down, irreversible, "
-        f"down_operation, id FROM {table.qualified_log} "
+        f"down_operation::text, id FROM {table.qualified_log} "
         f"WHERE outcome IN ({outcomes}) AND version IN ({wanted}) ORDER BY version, id DESC"
     )
     return tuple(_migration(row, table) for row in rows)
@@ -107,8 +110,8 @@ def recorded(fetch: Fetch, table: HistoryTable, versions: Iterable[str]) -> tupl
 
 def _migration(row: Any, table: HistoryTable) -> Migration:
     version, name, checksum, kind, up, down, irreversible, operation, number = row
-    # psycopg reads json itself, unless a service has told it not to.
-    record = json.loads(operation) if isinstance(operation, str) else operation or {}
+    # As a text, because an engine may make what it likes of json (`json_deserializer`).
+    record = json.loads(operation) if operation is not None else {}
     alone = "kind" in record
     own = restored_operation(record) if alone else None
     if alone and own is None:

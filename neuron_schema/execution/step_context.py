@@ -6,12 +6,14 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sqlalchemy.pool import QueuePool
+
 from neuron_schema import log
 from neuron_schema.execution.failures import AttemptFailed
 from neuron_schema.execution.private import fetcher, private_connection
 from neuron_schema.execution.transaction import Script
 from neuron_schema.execution.watching import StepWatch
-from neuron_schema.history import Look, create_sql, record_body, record_sql
+from neuron_schema.history import Look, create_sql, kept_body, record_body, record_sql
 from neuron_schema.locking import (
     OPEN_BODY,
     RESTORE_ROLE_BODY,
@@ -22,6 +24,7 @@ from neuron_schema.locking import (
     run_lock_key,
     settings_sql,
 )
+from neuron_schema.model import Direction
 from neuron_schema.quoting import do_block
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from neuron_schema.log import Author
     from neuron_schema.model import Step
     from neuron_schema.notices import Notices
+
+_FLUSH_SINCE = 150000
+"""An idle session tells the server's statistics of its work up to ten seconds later otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +98,12 @@ class StepContext:
             opening = [do_block(*bodies), *self.record(step)]
         create, entry = self.log_entry(step)
         # A version may have set another role, which need not have a right to our tables.
-        end = (STILL_OPEN_BODY, RESTORE_ROLE_BODY)
+        end = [STILL_OPEN_BODY, RESTORE_ROLE_BODY]
+        if step.runs and step.direction is Direction.UP:
+            end.append(kept_body(self.look.table, step))
+        if self.look.facts.version_num >= _FLUSH_SINCE:
+            # A backfill that follows counts the rows that are inserted from then on.
+            end.append("  PERFORM pg_catalog.pg_stat_force_next_flush();")
         if create:
             closing = [do_block(*end), *create, *entry]
         else:
@@ -108,10 +119,11 @@ class StepContext:
         """Close the connections that lie idle in the pools.
 
         Where none is to be had, a crowd of waiting runs would keep them from one another: an
-        operation that commits on its own needs two.
+        operation that commits on its own needs two. Pools of other kinds close what is at work too.
         """
         for engine in {self.engine, self.direct}:
-            engine.dispose()
+            if isinstance(engine.pool, QueuePool):
+                engine.dispose()
 
     def record(self, step: Step) -> tuple[str, ...]:
         """Return what writes the history row, and the table where it is absent."""

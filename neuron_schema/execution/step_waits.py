@@ -118,8 +118,9 @@ def _holder(context: StepContext) -> Session | None:
 
 def final_error(failed: AttemptFailed, step: Step) -> NeuronSchemaError:
     """Return the error for a step that will not be tried again."""
+    # One that the server raised has a SQLSTATE of its own, beside that of its class.
     if isinstance(failed.error, psycopg.errors.InFailedSqlTransaction) and (
-        failed.error.sqlstate is None
+        failed.error.diag.sqlstate is None
     ):
         return CommitFailed(
             f"{step.label}: {failed.error}", where=step.path, remedy="look into the server's log"

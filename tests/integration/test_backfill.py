@@ -284,6 +284,31 @@ def test_without_a_condition_there_is_one_pass(
     assert report.steps[0].note.startswith("about 7 rows were inserted meanwhile")
 
 
+def test_rows_inserted_by_the_version_before_are_none_of_those_inserted_meanwhile(
+    database: URL, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A session that lies idle in the pool would tell of them only when the backfill has begun."""
+    create_items(observer)
+    rows = "INSERT INTO items (id, a) SELECT i, 'A' FROM generate_series(1, 20) i"
+    write_version(tmp_path, "001_rows", up=["SELECT 1"])
+    write_version(tmp_path, "002_rows", up=[rows])
+    write_backfill(tmp_path, PLAIN, label="003_fill")
+    engine = create_engine(database)
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid() AND application_name = ''"
+    )
+
+    def listen(event: Event) -> None:
+        if isinstance(event, StepProgress):
+            engine.dispose()
+            wait_for(lambda: scalar(observer, others) == 0)
+
+    report = MigrationRunner(engine, tmp_path, listeners=[listen], allow_non_empty=True).up()
+    assert report.steps[2].rows == 20
+    assert report.steps[2].note == ""
+
+
 def test_a_condition_that_still_holds_is_an_error(
     engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:

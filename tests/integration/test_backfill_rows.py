@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table
+from sqlalchemy import Column, Date, DateTime, Enum, Integer, MetaData, Table
 
 from neuron_schema.compiling.compiler import compile_element
 from neuron_schema.errors import OperationUnfinished, StatementFailed
@@ -258,6 +258,15 @@ def test_a_key_of_floats_is_met_exactly(
     assert scalar(observer, LEFT) == 0
 
 
+def test_rows_of_one_key_are_of_one_batch(observer: psycopg.Connection, run: Run) -> None:
+    """Of a table that others inherit from, the key is unique in each of them alone."""
+    create_items(observer, 6)
+    observer.execute("CREATE TABLE more () INHERITS (items)")
+    observer.execute("INSERT INTO more (id, a) SELECT id, 'B' || id FROM ONLY items")
+    assert run(lower, batch_size=3).rows == 12
+    assert scalar(observer, LEFT) == 0
+
+
 def test_a_row_that_changed_meanwhile_is_computed_again(
     observer: psycopg.Connection, run: Run
 ) -> None:
@@ -473,6 +482,34 @@ def test_what_a_function_does_wrong_is_said(
     with pytest.raises(OperationUnfinished, match=reason):
         run(function)
     assert touches(observer) == (0, 0)
+    assert applied(observer) == []
+
+
+#: By the column's type: how a version declares it, a value, and what there is to say of it.
+UNREAD: dict[str, tuple[Any, str, str]] = {
+    "timestamptz": (DateTime(timezone=True), "infinity", "timestamp too large"),
+    "date": (Date(), "0044-03-15 BC", "date too small"),
+    "text": (Enum("one", "two", native_enum=False), "three", "'three' is not among"),
+}
+
+
+@pytest.mark.parametrize("type_", UNREAD)
+def test_a_row_that_python_cannot_hold_is_said(
+    observer: psycopg.Connection, run: Run, type_: str
+) -> None:
+    """PostgreSQL has dates that Python has not, and a version may declare a column as it likes."""
+    declared, value, reason = UNREAD[type_]
+    observer.execute(f"CREATE TABLE odd (id int PRIMARY KEY, a {type_}, b text)".encode())
+    observer.execute("INSERT INTO odd VALUES (1, %s, NULL)", (value,))
+    odd = Table(
+        "odd",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("a", declared),
+        Column("b", VALUES["text"][0]),
+    )
+    with pytest.raises(OperationUnfinished, match=f"cannot be given to lower: .*{reason}"):
+        run(lower, odd)
     assert applied(observer) == []
 
 

@@ -308,6 +308,19 @@ def test_a_version_whose_file_is_gone_is_rolled_back_by_the_recorded_sql(
         assert scalar(observer, f"SELECT to_regclass('{name}')") is None
 
 
+def test_the_recorded_sql_is_read_whatever_an_engine_makes_of_json(
+    database: URL, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """How the operation of a `down` is made safe to repeat is kept as json."""
+    write_version(tmp_path, "001_i", **CONCURRENTLY)
+    engine = create_engine(database, poolclass=NullPool, json_deserializer=lambda text: [text])
+    MigrationRunner(engine, tmp_path).up()
+    (tmp_path / "001_i.py").unlink()
+    (step,) = MigrationRunner(engine, tmp_path).down(from_history=True).steps
+    assert not step.step.transactional
+    assert scalar(observer, "SELECT to_regclass('ledger.i')") is None
+
+
 def test_the_recorded_sql_runs_with_the_settings_of_its_version(
     engine: Engine, tmp_path: Path
 ) -> None:

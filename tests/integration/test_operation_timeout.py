@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from neuron_schema.errors import LockTimeout, OperationTimeout
+from neuron_schema.errors import LockTimeout, OperationTimeout, OperationUnfinished
 from neuron_schema.execution.operating import Operation
 from neuron_schema.runner import MigrationRunner
 from tests.conftest import libpq
@@ -95,6 +95,24 @@ def test_a_build_that_waits_too_long_names_whom_it_waits_for(
     MigrationRunner(engine, versions, allow_non_empty=True).up()
     assert scalar(observer, VALID) is True
     assert leftovers(observer) == []
+
+
+def test_another_index_of_the_name_is_told_where_the_time_is_limited(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """What cannot even be made for comparison leaves a transaction in which nothing can be set."""
+    observer.execute("CREATE INDEX slow ON gated (abs(n))")
+    write_version(
+        tmp_path,
+        "001_slow",
+        up="[CreateIndex(slow)]",
+        imports="from sqlalchemy import Column, Index, MetaData, Table, Text, func\n"
+        "from sqlalchemy.schema import CreateIndex",
+        body='gated = Table("gated", MetaData(), Column("absent", Text))\n'
+        'slow = Index("slow", func.upper(gated.c.absent), postgresql_concurrently=True)',
+    )
+    with pytest.raises(OperationUnfinished, match="something else has that name already"):
+        MigrationRunner(engine, tmp_path, allow_non_empty=True, operation_timeout=60).up()
 
 
 def test_a_reindex_that_takes_too_long_leaves_no_copy(

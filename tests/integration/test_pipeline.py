@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from neuron_schema.errors import ServerUnsupported
+from neuron_schema.errors import ServerUnsupported, StatementFailed
 from neuron_schema.execution.failures import AttemptFailed
 from neuron_schema.execution.transaction import Script, run_transaction
 from neuron_schema.runner import MigrationRunner
@@ -91,6 +91,30 @@ def test_a_character_that_the_database_lacks_is_an_error(
     with pytest.raises(ServerUnsupported, match="☃"):
         runner.up()
     assert scalar_of(encoded_database, "SELECT to_regclass('a')") is None
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "sql",
+    ["SET client_encoding = 'LATIN1'", "SELECT set_config('client_encoding', 'LATIN1', true)"],
+)
+def test_a_version_that_sets_another_encoding_is_an_error(
+    database: URL, observer: psycopg.Connection, tmp_path: Path, way: str, sql: str
+) -> None:
+    """What it says after that is on its way already, and would be stored as other letters."""
+    comment = "COMMENT ON TABLE a IS 'é'"
+    write_version(tmp_path, "001_é", up=["CREATE TABLE a ()", sql, comment])
+    runner = MigrationRunner(engine_of(database, way), tmp_path)
+    with pytest.raises(StatementFailed, match="set client_encoding to LATIN1") as caught:
+        runner.up()
+    assert caught.value.remedy is not None
+    assert caught.value.remedy.startswith("leave it out")
+    assert scalar(observer, "SELECT to_regclass('a')") is None
+    write_version(
+        tmp_path, "001_é", up=["SET client_encoding = 'UTF8'", "CREATE TABLE a ()", comment]
+    )
+    MigrationRunner(engine_of(database, way), tmp_path).up()
+    assert scalar(observer, "SELECT obj_description('a'::regclass)") == "é"
 
 
 @pytest.mark.parametrize("encoded_database", ["LATIN1"], indirect=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -27,7 +28,7 @@ from neuron_schema.errors import (
     TargetError,
     VersionError,
 )
-from neuron_schema.events import PlanMade, StepEnded, StepStarted
+from neuron_schema.events import PlanMade, StepEnded, StepStarted, StepWaiting
 from neuron_schema.execution.failures import AttemptFailed, Cause
 from neuron_schema.execution.transaction import Script, check_commit, run_transaction
 from neuron_schema.history import HistoryTable, record_sql
@@ -269,17 +270,20 @@ def test_without_a_pipeline_the_same_holds(
     assert scalar(observer, "SELECT to_regclass('b')") is None
 
 
+@pytest.mark.parametrize("code", ["08006", "53300", "57P01", "57P03"])
 def test_a_statement_that_raises_an_error_of_connections_is_not_tried_again(
-    engine: Engine, tmp_path: Path
+    engine: Engine, tmp_path: Path, code: str
 ) -> None:
-    """Dblink and functions raise class 08 and 57P01 while the session lives on."""
+    """Dblink and functions raise such codes while the session lives on."""
     write_version(
         tmp_path,
         "001_a",
-        up=["DO $$ BEGIN RAISE 'no server there' USING ERRCODE = '08006'; END $$"],
+        up=[f"DO $$ BEGIN RAISE 'no server there' USING ERRCODE = '{code}'; END $$"],
     )
+    told: list[Event] = []
     with pytest.raises(StatementFailed, match="no server there"):
-        MigrationRunner(engine, tmp_path).up()
+        MigrationRunner(engine, tmp_path, deadline=1, listeners=[told.append]).up()
+    assert not any(isinstance(one, StepWaiting) for one in told)
 
 
 def test_what_is_missing_on_the_server_is_said(
@@ -422,6 +426,62 @@ def test_a_row_that_is_not_there_cannot_be_rolled_back(
         run_transaction(engine, script(record_sql(look.table, plan.steps[0]), "DROP TABLE t1"))
     assert caught.value.cause is Cause.HISTORY_MOVED
     assert scalar(observer, "SELECT to_regclass('t1')::text") == "t1"
+
+
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("DROP SCHEMA public CASCADE", '"public.neuron_migrations" does not exist'),
+        ("DELETE FROM neuron_migrations", "deleted version 001 from the history"),
+    ],
+)
+def test_a_version_that_takes_itself_out_of_the_history_is_an_error(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path, sql: str, says: str, *, log: bool
+) -> None:
+    """Told as applied, it would run again the next time, and drop what came in since."""
+    observer.execute("CREATE TABLE customers ()")
+    write_version(tmp_path, "001_a", up=[sql, "CREATE SCHEMA IF NOT EXISTS public"])
+    with pytest.raises(StatementFailed, match=says):
+        MigrationRunner(engine, tmp_path, allow_non_empty=True, log=log).up()
+    assert scalar(observer, "SELECT to_regclass('customers')::text") == "customers"
+    assert scalar(observer, "SELECT to_regclass('neuron_migrations')") is None
+
+
+@pytest.mark.parametrize(
+    "setting", ["DateStyle = 'German, DMY'", "DateStyle = 'SQL'", "quote_all_identifiers = on"]
+)
+def test_how_the_database_writes_times_and_names_does_not_matter(
+    engine: Engine, observer: psycopg.Connection, database: URL, tmp_path: Path, setting: str
+) -> None:
+    """Psycopg reads a time with its zone in ISO alone, and types have more names than one."""
+    observer.execute(f'ALTER DATABASE "{database.database}" SET {setting}'.encode())
+    zone = f"ALTER DATABASE \"{database.database}\" SET timezone = 'Asia/Kathmandu'"
+    observer.execute(zone.encode())
+    write_version(tmp_path, "001_a")
+    runner = MigrationRunner(engine, tmp_path)
+    runner.up()
+    (line,) = runner.get_status()
+    (entry,) = runner.get_history()
+    for at, column in (
+        (line.applied_at, "applied_at FROM neuron_migrations"),
+        (entry.started_at, "started_at FROM neuron_migration_log"),
+    ):
+        assert at is not None
+        assert at.utcoffset() == timedelta(hours=5, minutes=45)
+        seconds = f"SELECT extract(epoch FROM t)::float8 FROM (SELECT {column}) s(t)"
+        assert at.timestamp() == pytest.approx(scalar(observer, seconds), abs=1e-5)
+
+
+def test_a_time_that_python_has_not_is_told_as_such(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Somebody has written it there by hand."""
+    write_version(tmp_path, "001_a")
+    MigrationRunner(engine, tmp_path).up()
+    observer.execute("UPDATE neuron_migrations SET applied_at = 'infinity'")
+    with pytest.raises(HistoryTableMalformed, match="holds the time infinity"):
+        MigrationRunner(engine, tmp_path).get_status()
 
 
 def test_a_history_table_in_another_schema_stops_a_run(

@@ -315,6 +315,30 @@ def test_an_operation_still_at_work_is_waited_for(
     assert applied(observer) == ["001"]
 
 
+def test_an_operation_still_at_work_is_waited_for_also_where_nobody_is_seen(
+    admin: psycopg.Connection, database: URL, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A server may keep its views of sessions from everybody."""
+    role = f"{database.database}_blind"
+    admin.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'x'".encode())
+    observer.execute(f'GRANT ALL ON SCHEMA public, ledger TO "{role}"'.encode())
+    observer.execute(f'ALTER TABLE ledger.entries OWNER TO "{role}"'.encode())
+    observer.execute("REVOKE SELECT ON pg_stat_activity, pg_locks FROM PUBLIC")
+    write_version(tmp_path, "001_index", **CONCURRENTLY)
+    engine = create_engine(database.set(username=role, password="x"), poolclass=NullPool)
+    try:
+        key = operation_lock_key(HistoryTable(schema="public"))
+        observer.execute("SELECT pg_advisory_lock(%s)", (key,))
+        with pytest.raises(RunLockNotObtained, match="still at work, until the deadline"):
+            MigrationRunner(engine, tmp_path, wait_lock=0).up()
+        observer.execute("SELECT pg_advisory_unlock(%s)", (key,))
+        MigrationRunner(engine, tmp_path).up()
+        assert applied(observer) == ["001"]
+    finally:
+        observer.execute(f'DROP OWNED BY "{role}"'.encode())
+        admin.execute(f'DROP ROLE "{role}"'.encode())
+
+
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a wait be a long one sooner."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy import create_engine, event
+from sqlalchemy.pool import NullPool, QueuePool, SingletonThreadPool
 
-from neuron_schema.errors import ConnectionFailed, ConnectionsExhausted
+from neuron_schema.errors import CommitFailed, ConnectionFailed, ConnectionsExhausted
 from neuron_schema.events import StepStarted, StepWaiting
 from neuron_schema.model import Outcome
 from neuron_schema.runner import MigrationRunner
@@ -182,7 +182,7 @@ def test_a_repair_that_was_cut_is_whole_or_not_there(
 
 RUN = """
 import sys
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from neuron_schema.runner import MigrationRunner
 MigrationRunner(create_engine(sys.argv[1]), sys.argv[2], deadline=60).up()
 """
@@ -333,6 +333,42 @@ def test_the_library_waits_for_a_free_connection(
         admin.execute(f'DROP ROLE "{role}"'.encode())
 
 
+def test_a_full_server_costs_no_other_thread_its_connection(
+    admin: psycopg.Connection, database: URL, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A pool of one connection for each thread closes those at work as well, when it is emptied."""
+    role = f"{database.database}_two"
+    admin.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'x' CONNECTION LIMIT 2".encode())
+    observer.execute(f'GRANT ALL ON SCHEMA public, ledger TO "{role}"'.encode())
+    observer.execute(f'ALTER TABLE ledger.entries OWNER TO "{role}"'.encode())
+    write_version(tmp_path, "001_index", **CONCURRENTLY)
+    address = database.set(username=role, password="x")
+    engine = create_engine(address, poolclass=SingletonThreadPool)
+    held, over = threading.Event(), threading.Event()
+
+    def serve() -> Any:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO ledger.entries VALUES ('service')")
+            held.set()
+            over.wait(60)
+            return connection.exec_driver_sql("SELECT count(*) FROM ledger.entries").scalar()
+
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            service = pool.submit(serve)
+            assert held.wait(30)
+            try:
+                with pytest.raises(ConnectionsExhausted):
+                    MigrationRunner(engine, tmp_path, deadline=0.5).up()
+            finally:
+                over.set()
+            assert service.result(30) == 1
+    finally:
+        engine.dispose()
+        observer.execute(f'DROP OWNED BY "{role}"'.encode())
+        admin.execute(f'DROP ROLE "{role}"'.encode())
+
+
 def test_a_server_that_does_not_come_back_is_an_error(database: URL, tmp_path: Path) -> None:
     """After the deadline the error says so, and what became of every version."""
     proxy = Proxy(database)
@@ -351,3 +387,19 @@ def test_a_server_that_does_not_come_back_is_an_error(database: URL, tmp_path: P
         Outcome.FAILED,
         Outcome.NOT_RUN,
     ]
+
+
+def test_a_commit_that_is_answered_with_rollback_is_an_error(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """The server says nothing, and the statements are not to blame."""
+
+    def rolled_back(_connection: Any, _cursor: Any, sql: str, parameters: Any, *_rest: Any) -> Any:
+        return ("ROLLBACK" if sql == "COMMIT" else sql), parameters
+
+    event.listen(engine, "before_cursor_execute", rolled_back, retval=True)
+    with pytest.raises(CommitFailed, match="COMMIT was answered with") as caught:
+        MigrationRunner(engine, two_tables(tmp_path), allow_non_empty=True).up()
+    assert caught.value.exit_code == 1
+    assert "log" in (caught.value.remedy or "")
+    assert scalar(observer, "SELECT to_regclass('a')") is None

@@ -81,6 +81,8 @@ def test_a_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
     for value in ("", " ", 5, "a\0"):
         with pytest.raises(SettingsError, match=f"^NS201: {name}: must be a string"):
             runner(tmp_path, **{name: value})
+    with pytest.raises(SettingsError, match=f"^NS201: {name}: .* holds what is no char"):
+        runner(tmp_path, **{name: "a\udcff"})
     if name != "search_path":
         with pytest.raises(SettingsError, match=f"{name}: is longer than 63 bytes"):
             runner(tmp_path, **{name: "a" * 64})
