@@ -14,6 +14,7 @@ from neuron_schema.review.hazards.facts import (
     constraint_changes,
     constraint_of,
     differs,
+    is_rebuilt,
     lock_on,
     ran,
     relation_after,
@@ -125,7 +126,8 @@ def _foreign_key(case: Case) -> Iterator[Finding]:
     for each, table, change in _added(case, "foreign key"):
         parent = _parent(change)
         both = stop_of(case, each, table)
-        if parent is not None and stops(lock_on(each.measure, parent)):
+        other = parent is not None and not same_table(parent, table)
+        if parent is not None and other and stops(lock_on(each.measure, parent)):
             both += f", and so do writes of {table_name(parent)},"
         yield finding(
             case,
@@ -219,7 +221,7 @@ def _built_for(case: Case, *kinds: str) -> Iterator[tuple[Ran, ObjectName, Const
     for each in ran(case):
         for one in each.measure.built:
             constraint = constraint_of(case, one.index)
-            if constraint is None or constraint.type not in kinds or one.rebuilt:
+            if constraint is None or constraint.type not in kinds or is_rebuilt(case, one):
                 continue
             if stops(lock_on(each.measure, one.index)):
                 yield each, one.index, constraint

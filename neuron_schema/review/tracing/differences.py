@@ -296,7 +296,8 @@ def _cascaded(seen: Seen, existing: Existing) -> Iterator[ObjectName]:
         name = name_of(relation, before)
         if oid in after or oid not in existing or relation.kind == "t" or name in there:
             continue
-        if relation.parent is not None and relation.parent not in after:
+        # A sequence that a column owns goes with it, or with its identity.
+        if relation.parent is not None and (relation.parent not in after or relation.kind == "S"):
             continue
         # The index of a constraint goes by its name.
         if relation.name not in named and (relation.schema, relation.name) not in constraints:
