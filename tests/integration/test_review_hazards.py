@@ -1213,3 +1213,44 @@ def test_a_table_that_points_at_itself_is_told_of_once(bench: Bench) -> None:
     sql = "ALTER TABLE tree ADD FOREIGN KEY (up) REFERENCES tree"
     (found,) = [e for e in of(bench, [sql], made) if e.hazard == "add-fk-valid"]
     assert found.sentence.startswith("Writes of tree stop while each row is looked up")
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("INSERT INTO parts VALUES (7)", "Statement 1 fails on empty tables, and on a few rows: "),
+        (
+            "DO $$BEGIN RAISE EXCEPTION 'no such row'; END$$",
+            "Statement 1 fails on empty tables, and on a few rows: ",
+        ),
+        ("SELECT 1 FROM nowhere", "Statement 1 fails, whatever is in the tables: "),
+    ],
+)
+def test_what_fails_for_want_of_rows_is_not_said_to_fail_whatever_is_there(
+    bench: Bench, sql: str, said: str
+) -> None:
+    """The row that it needs may be there in production, and is not in a new database."""
+    made = "up += [Sql('CREATE TABLE parts (shop_id bigint REFERENCES shops)')]"
+    (found,) = [each for each in of(bench, [sql], made) if each.hazard == "statement-fails"]
+    assert found.sentence.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("does", "said"), [("CASCADE", "deletes"), ("SET NULL", "updates"), ("NO ACTION", None)]
+)
+def test_what_a_foreign_key_changes_along_is_told_though_no_row_matches(
+    bench: Bench, does: str, said: str | None
+) -> None:
+    """Of one row that is deleted as many others may go, as far as the keys lead."""
+    made = (
+        f"up += [Sql('CREATE TABLE parts (id int UNIQUE, shop_id bigint REFERENCES shops "
+        f"ON DELETE {does})'), "
+        "Sql('CREATE TABLE bits (part int REFERENCES parts (id) ON DELETE CASCADE)')]"
+    )
+    found = of(bench, ["DELETE FROM shops WHERE id = 123456"], made)
+    along = [each.sentence for each in found if each.hazard == "bulk-dml"]
+    tables = {"CASCADE": ["bits", "parts"], "SET NULL": ["parts"], "NO ACTION": []}[does]
+    assert len(along) == len(tables), along
+    for sentence, table in zip(along, tables, strict=True):
+        what = "deletes" if table == "bits" else said
+        assert sentence.startswith(f"Statement 1 {what} all rows of {table} whose foreign key")
