@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -1254,3 +1255,32 @@ def test_what_a_foreign_key_changes_along_is_told_though_no_row_matches(
     for sentence, table in zip(along, tables, strict=True):
         what = "deletes" if table == "bits" else said
         assert sentence.startswith(f"Statement 1 {what} all rows of {table} whose foreign key")
+
+
+def test_the_remedy_for_a_unique_constraint_of_partitions_can_be_followed(bench: Bench) -> None:
+    """Constraints of the partitions are taken for the table's own, without building them."""
+    parted = "CREATE TABLE r (y int) PARTITION BY LIST (y)"
+    one = "CREATE TABLE r1 PARTITION OF r FOR VALUES IN (1)"
+    own = "ALTER TABLE r1 ADD UNIQUE (y)"
+    sql = "ALTER TABLE r ADD UNIQUE (y)"
+    made = f"up += [Sql({parted!r}), Sql({one!r})]"
+    found = {each.hazard: each for each in of(bench, [sql], made)}
+    assert "takes no USING INDEX" in found["add-unique-blocking"].remedy
+    made = f"up += [Sql({parted!r}), Sql({one!r}), Sql({own!r})]"
+    assert "add-unique-blocking" not in {each.hazard for each in of(bench, [sql], made)}
+
+
+def test_the_remedy_for_a_foreign_key_of_partitions_can_be_followed(bench: Bench) -> None:
+    """Before PostgreSQL 18 they alone take NOT VALID; their keys are taken for the table's own."""
+    parted = "CREATE TABLE r (y bigint) PARTITION BY LIST (y)"
+    one = "CREATE TABLE r1 PARTITION OF r FOR VALUES IN (1)"
+    own = "ALTER TABLE r1 ADD FOREIGN KEY (y) REFERENCES shops"
+    up = 'up = [Sql("ALTER TABLE r ADD FOREIGN KEY (y) REFERENCES shops")]'
+    module = source("Key", f"{up}\ndown = irreversible('a test')")
+    start = f"{BASE}\nfrom neuron_schema.ops import Sql\n"
+    cases = bench.cases(f"{start}up += [Sql({parted!r}), Sql({one!r})]", module)
+    for major, said in ((16, "to each partition as NOT VALID"), (18, "Add it as NOT VALID")):
+        found = {each.hazard: each for each in judge(replace(cases[0], major=major))}
+        assert said in found["add-fk-valid"].remedy
+    cases = bench.cases(f"{start}up += [Sql({parted!r}), Sql({one!r}), Sql({own!r})]", module)
+    assert "add-fk-valid" not in {each.hazard for each in judge(cases[0])}

@@ -50,6 +50,18 @@ _STRICT: Final = (
     "and validate it in the next version"
 )
 _USING_INDEX: Final = f"{_ALTER_TABLE}#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-USING-INDEX"
+_KEYS_OF_PARTS_SINCE: Final = 18
+"""Since when a partitioned table takes NOT VALID foreign keys."""
+_KEY_OF_PARTS: Final = (
+    "Before PostgreSQL 18 a partitioned table takes no NOT VALID foreign key: add it to each "
+    "partition as NOT VALID, and validate these in the next version; then add it to the table, "
+    "which takes those for its own"
+)
+_UNIQUE_OF_PARTS: Final = (
+    "A partitioned table takes no USING INDEX: build a unique index on each partition "
+    "CONCURRENTLY, in versions of their own, and make it that partition's constraint with "
+    "AddConstraintUsingIndex; then add the constraint to the table, which takes those for its own"
+)
 
 
 def _checked_now(case: Case, each: Ran, table: ObjectName) -> list[Change]:
@@ -138,6 +150,9 @@ def _foreign_key(case: Case) -> Iterator[Finding]:
             f"{named(change.object)}{why(case, each, table)}",
             statement=each.number,
             reasons=reasons(case, each, table, *([parent] if parent is not None else [])),
+            remedy=_KEY_OF_PARTS
+            if case.major < _KEYS_OF_PARTS_SINCE and _is_partitioned(case, table)
+            else "",
         )
 
 
@@ -240,7 +255,13 @@ def _unique(case: Case) -> Iterator[Finding]:
             f"{index.name} is built over all its rows{why(case, each, index)}",
             statement=each.number,
             reasons=reasons(case, each, index),
+            remedy=_UNIQUE_OF_PARTS if _is_partitioned(case, index) else "",
         )
+
+
+def _is_partitioned(case: Case, name: ObjectName) -> bool:
+    relation = relation_after(case, name)
+    return relation is not None and relation.partition_key is not None
 
 
 def _exclusion(case: Case) -> Iterator[Finding]:
