@@ -1257,6 +1257,41 @@ def test_what_a_foreign_key_changes_along_is_told_though_no_row_matches(
         assert sentence.startswith(f"Statement 1 {what} all rows of {table} whose foreign key")
 
 
+REPLICATES = "SET LOCAL session_replication_role = replica"
+
+
+@pytest.mark.parametrize(
+    ("up", "written"),
+    [
+        ([REPLICATES, "UPDATE parts SET shop_id = 5 WHERE shop_id = 1"], [(2, "parts")]),
+        ([REPLICATES, "DELETE FROM shops WHERE id = 123456"], [(2, "shops")]),
+        ([REPLICATES, "INSERT INTO parts VALUES (5)", "SELECT 1"], [(2, "parts")]),
+        ([REPLICATES, "UPDATE alone SET a = 1"], []),
+        (["UPDATE parts SET shop_id = NULL"], []),
+        (
+            [
+                REPLICATES,
+                "UPDATE alone SET a = 1",
+                "SET LOCAL session_replication_role = origin",
+                "UPDATE parts SET shop_id = NULL",
+            ],
+            [],
+        ),
+    ],
+)
+def test_what_is_written_as_a_replica_is_told(
+    bench: Bench, up: list[str], written: list[tuple[int, str]]
+) -> None:
+    """Nothing checks it then, where a foreign key or a trigger would."""
+    made = (
+        "up += [Sql('CREATE TABLE parts (shop_id bigint REFERENCES shops)'), "
+        "Sql('CREATE TABLE alone (a int)')]"
+    )
+    found = [each for each in of(bench, up, made) if each.hazard == "disabled-triggers"]
+    assert [(each.statement, each.object and each.object.name) for each in found] == written
+    assert all("Leave session_replication_role" in each.remedy for each in found)
+
+
 def test_the_remedy_for_a_unique_constraint_of_partitions_can_be_followed(bench: Bench) -> None:
     """Constraints of the partitions are taken for the table's own, without building them."""
     parted = "CREATE TABLE r (y int) PARTITION BY LIST (y)"

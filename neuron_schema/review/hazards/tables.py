@@ -50,6 +50,10 @@ _NEW_TABLE: Final = (
     "Make a new table beside it that is as this one should be, move the rows over in batches, and "
     "rename the two; or do it while the table is small"
 )
+_NOT_AS_REPLICA: Final = (
+    "Leave session_replication_role as it is; where one trigger is in the way, disable that one, "
+    "and enable it again in the same version"
+)
 _NOT_WITHIN: Final = (
     "First give the default partition a CHECK that no row of it is within the new bounds, as NOT "
     "VALID, and validate it, each in a version of its own; drop it once the new partition is there"
@@ -217,6 +221,7 @@ def _is_off(change: Change) -> bool:
 
 
 def _disabled(case: Case) -> Iterator[Finding]:
+    yield from _unchecked(case)
     found: dict[Place, list[Change]] = defaultdict(list)
     for change in case.changes:
         if _is_off(change):
@@ -238,6 +243,41 @@ def _disabled(case: Case) -> Iterator[Finding]:
             statement=each.number if each is not None else None,
             reasons=[" ".join(str(one).split()) for one in changes],
         )
+
+
+def _unchecked(case: Case) -> Iterator[Finding]:
+    """Yield the tables that a version writes while nothing checks it, where something would."""
+    for each in ran(case):
+        if not each.measure.unchecked:
+            continue
+        written = {one.table for one in each.measure.written}
+        written |= {one.table for one in each.measure.sought}
+        for name in sorted(written, key=lambda one: one.sort_key):
+            if not _is_checked(case, name):
+                continue
+            yield finding(
+                case,
+                "disabled-triggers",
+                Severity.CAUTION,
+                name,
+                f"Statement {each.number} writes {table_name(name)} while session_replication_role "
+                "is replica: no trigger runs for those rows and no foreign key is checked, and "
+                "nothing looks at them later",
+                statement=each.number,
+                reasons=reasons(case, each, name),
+                remedy=_NOT_AS_REPLICA,
+            )
+
+
+def _is_checked(case: Case, table: ObjectName) -> bool:
+    """Whether a table has triggers, or a foreign key that it is at either end of."""
+    relation = relation_before(case, table)
+    ends: set[tuple[str, str]] = set()
+    for one in case.before.tables:
+        for key in one.constraints:
+            if key.references is not None:
+                ends |= {(one.schema, one.name), (key.references.schema, key.references.table)}
+    return (relation is not None and bool(relation.triggers)) or place(table) in ends
 
 
 def _by(case: Case, changes: list[Change]) -> Ran | None:
@@ -511,7 +551,8 @@ down = [DropTable(parts), DropFunction("trim_name")]
         title="Triggers are left disabled",
         condition="After the version a trigger of an existing table does not run that ran before, "
         "or PostgreSQL's own that check a foreign key do not: DISABLE TRIGGER, DISABLE TRIGGER "
-        "ALL, ENABLE REPLICA TRIGGER.",
+        "ALL, ENABLE REPLICA TRIGGER. Or the version writes an existing table that has any while "
+        "session_replication_role is replica.",
         effect="Rows come in that a foreign key forbids, and nobody sees it later: a constraint "
         "that was validated once is not looked at again. What the trigger kept up is not kept up.",
         remedy="Enable them again in the same version, after the statements that they are in the "
