@@ -148,6 +148,8 @@ class Measure:
         said: The server's messages at debug level that tell of work.
         lock_timeout: What limited its waiting for locks; None where nothing does, as PostgreSQL
             commits it on its own.
+        unchecked: It ran where session_replication_role is ``replica``: without triggers, and
+            without PostgreSQL's own that check foreign keys.
         failed: How it failed, or None.
     """
 
@@ -166,6 +168,7 @@ class Measure:
     filled: tuple[ObjectName, ...] = ()
     said: tuple[str, ...] = ()
     lock_timeout: LockTimeout | None = None
+    unchecked: bool = False
     failed: Failed | None = None
 
     @property

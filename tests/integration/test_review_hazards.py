@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from neuron_schema.ops import Backfill
@@ -13,13 +15,12 @@ from neuron_schema.proof.shadow import open_shadow
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards import HAZARDS, facts, judge
 from neuron_schema.review.hazards.model import BASE, example, source
-from tests.conftest import from_engine_url
+from tests.conftest import from_engine_url, libpq
 from tests.hazard_examples import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import psycopg
     from sqlalchemy.engine import URL
 
     from neuron_schema.review.findings import Finding
@@ -950,6 +951,20 @@ POLICY = "CREATE POLICY own ON people USING (id > 0)"
         ([GRANT], ["REVOKE SELECT ON people FROM PUBLIC", GRANT], None),
         ([], [GRANT], None),
         ([GRANT], ["ALTER TABLE people RENAME COLUMN name TO label"], None),
+        (
+            [POLICY, SECURE],
+            ["DROP POLICY own ON people"],
+            "the policy own is dropped; no policy is left that lets anybody see a row",
+        ),
+        ([POLICY, SECURE], ["ALTER POLICY own ON people USING (false)"], "own is another one:"),
+        (
+            [POLICY, SECURE],
+            ["CREATE POLICY few ON people AS RESTRICTIVE USING (id > 5)"],
+            "the policy few is new and restrictive:",
+        ),
+        ([POLICY, SECURE], ["CREATE POLICY more ON people USING (true)"], None),
+        ([POLICY, SECURE], ["ALTER POLICY own ON people RENAME TO mine"], None),
+        ([POLICY], ["DROP POLICY own ON people"], None),
     ],
 )
 def test_who_is_kept_out_from_now_on_is_told(
@@ -973,10 +988,20 @@ STAMPED = (
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("ALTER TABLE parts DISABLE TRIGGER ALL", "the constraint shop and the trigger stamped"),
-        ("ALTER TABLE parts DISABLE TRIGGER USER", "the trigger stamped"),
-        ("ALTER TABLE parts ENABLE REPLICA TRIGGER stamped", "the trigger stamped"),
-        ("ALTER TABLE shops DISABLE TRIGGER ALL", "the constraint shop"),
+        (
+            "ALTER TABLE parts DISABLE TRIGGER ALL",
+            "disabled, those of PostgreSQL itself included: the constraint shop and the trigger "
+            "stamped of parts are ",
+        ),
+        ("ALTER TABLE parts DISABLE TRIGGER USER", "disabled: the trigger stamped of parts is "),
+        (
+            "ALTER TABLE parts ENABLE REPLICA TRIGGER stamped",
+            "disabled: the trigger stamped of parts is ",
+        ),
+        (
+            "ALTER TABLE shops DISABLE TRIGGER ALL",
+            "disabled, those of PostgreSQL itself included: the constraint shop of parts is ",
+        ),
         ("ALTER TABLE parts ENABLE ALWAYS TRIGGER stamped", None),
     ],
 )
@@ -986,6 +1011,311 @@ def test_triggers_that_run_no_more_are_told(bench: Bench, sql: str, said: str | 
     disabled = [each for each in found if each.hazard == "disabled-triggers"]
     assert len(disabled) == (said is not None), told(found)
     for each in disabled:
-        assert f"included: {said} " in each.sentence
-        assert each.severity is Severity.CAUTION
-        assert "create-trigger" not in {one.hazard for one in found}
+        assert said is not None
+        assert said in each.sentence
+        assert (each.severity, each.statement) == (Severity.CAUTION, 1)
+    # Neither is a trigger made, nor a table locked that the statement does not name.
+    assert not any("is made" in each.sentence for each in found), told(found)
+    assert "collateral-table-lock" not in {each.hazard for each in found}, told(found)
+
+
+STATE = "CREATE TYPE state AS ENUM ('a')"
+NUMBERED = "CREATE TABLE tickets (id bigint PRIMARY KEY, n bigint)"
+MORE = "CREATE TABLE plain (a int)"
+
+
+@pytest.mark.parametrize(
+    ("more", "up", "said"),
+    [
+        ([STATE], ["ALTER TYPE state RENAME TO status"], "enum type state is renamed"),
+        (["CREATE SEQUENCE no"], ["ALTER SEQUENCE no RENAME TO n"], "sequence no is renamed"),
+        (["CREATE SEQUENCE no"], ["DROP SEQUENCE no"], "sequence no is dropped"),
+        (["CREATE DOMAIN code AS text"], ["DROP DOMAIN code"], "domain code is dropped"),
+        (
+            ["CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE SCHEMA app"],
+            ["ALTER FUNCTION one() SET SCHEMA app"],
+            "function one() is renamed",
+        ),
+        (
+            [NUMBERED, "CREATE SEQUENCE own OWNED BY tickets.n"],
+            ["ALTER SEQUENCE own RENAME TO other"],
+            None,
+        ),
+        (
+            [STATE],
+            ["ALTER TYPE state RENAME TO old", "CREATE TYPE state AS ENUM ('a', 'b')"],
+            None,
+        ),
+        (
+            [NUMBERED],
+            ["ALTER TABLE tickets ALTER id ADD GENERATED ALWAYS AS IDENTITY"],
+            "tickets.id is GENERATED ALWAYS from now on",
+        ),
+        ([NUMBERED], ["ALTER TABLE tickets ALTER id ADD GENERATED BY DEFAULT AS IDENTITY"], None),
+        (
+            [NUMBERED, "ALTER TABLE tickets ALTER id ADD GENERATED ALWAYS AS IDENTITY"],
+            ["ALTER TABLE tickets ALTER id DROP IDENTITY"],
+            "tickets.id must not be NULL and has no default any more",
+        ),
+        (
+            [NUMBERED, "ALTER TABLE tickets ALTER id ADD GENERATED ALWAYS AS IDENTITY"],
+            ["ALTER TABLE tickets ALTER id SET STATISTICS 10"],
+            None,
+        ),
+        ([MORE], ["ALTER TABLE plain ADD n bigint GENERATED ALWAYS AS IDENTITY"], None),
+        ([MORE], ["CREATE PUBLICATION p FOR TABLE plain"], "refuses each DELETE and UPDATE"),
+        ([MORE], ["CREATE PUBLICATION p FOR TABLES IN SCHEMA public"], "plain is published"),
+        ([MORE], ["CREATE PUBLICATION p FOR TABLE plain WITH (publish = 'insert')"], None),
+        ([NUMBERED], ["CREATE PUBLICATION p FOR TABLE tickets"], None),
+        (
+            [MORE, "CREATE PUBLICATION p FOR TABLE plain WITH (publish = 'insert')"],
+            ["ALTER PUBLICATION p SET (publish = 'insert, delete')"],
+            "refuses each DELETE of it",
+        ),
+        (
+            [NUMBERED, "CREATE PUBLICATION p FOR TABLE tickets"],
+            ["ALTER TABLE tickets DROP CONSTRAINT tickets_pkey"],
+            "tickets is published",
+        ),
+        (
+            [NUMBERED, "CREATE PUBLICATION p FOR TABLE tickets"],
+            ["ALTER TABLE tickets REPLICA IDENTITY NOTHING"],
+            "tickets is published",
+        ),
+        (
+            [MORE],
+            ["ALTER TABLE plain REPLICA IDENTITY FULL", "CREATE PUBLICATION p FOR TABLE plain"],
+            None,
+        ),
+    ],
+)
+def test_what_the_previous_release_calls_or_writes_is_told(
+    bench: Bench, more: list[str], up: list[str], said: str | None
+) -> None:
+    """Types, sequences, identities and published rows; what a table has by itself is not."""
+    made = f"up += [{', '.join(f'Sql({each!r})' for each in more)}]"
+    found = [each for each in of(bench, up, made) if each.hazard == "breaks-previous-release"]
+    assert len(found) == (said is not None), told(found)
+    assert all(said in each.sentence for each in found if said), told(found)
+
+
+def test_a_table_that_is_published_without_identity_refuses_updates(database: URL) -> None:
+    """As the server says, whatever its wal_level."""
+    with psycopg.connect(libpq(database), autocommit=True) as connection:
+        connection.execute("CREATE TABLE plain (a int)")
+        connection.execute("INSERT INTO plain VALUES (1)")
+        connection.execute("CREATE PUBLICATION p FOR TABLE plain")
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="replica identity"):
+            connection.execute("UPDATE plain SET a = 2")
+
+
+def test_an_enum_that_is_swapped_computes_its_column_anew(bench: Bench) -> None:
+    """The column has a type of the same name, and another default perhaps."""
+    made = (
+        f"up += [Sql({STATE!r}), Sql(\"CREATE TABLE parcels (state state DEFAULT 'a')\"), "
+        "Sql('CREATE TABLE sums (a int, g int GENERATED ALWAYS AS (a + 1) STORED)')]"
+    )
+    swap = [
+        "ALTER TYPE state RENAME TO old",
+        "CREATE TYPE state AS ENUM ('a', 'b')",
+        "ALTER TABLE parcels ALTER state DROP DEFAULT, "
+        "ALTER state TYPE state USING state::text::state, ALTER state SET DEFAULT 'b'",
+        "DROP TYPE old",
+    ]
+    (found,) = [e for e in of(bench, swap, made) if e.severity is Severity.BLOCKING]
+    assert (found.hazard, found.statement) == ("alter-type-rewrite", 3)
+    assert "new column" in found.remedy
+
+
+def test_a_generated_column_of_another_expression_is_no_command(
+    bench: Bench, admin: psycopg.Connection
+) -> None:
+    """Nothing but ALTER TABLE can write it anew, and no Backfill can write it."""
+    if admin.info.server_version < 170000:
+        pytest.skip("SET EXPRESSION is there since PostgreSQL 17")
+    made = "up += [Sql('CREATE TABLE sums (a int, g int GENERATED ALWAYS AS (a + 1) STORED)')]"
+    sql = "ALTER TABLE sums ALTER g SET EXPRESSION AS (a + 2)"
+    (found,) = [e for e in of(bench, [sql], made) if e.severity is Severity.BLOCKING]
+    assert found.hazard == "alter-type-rewrite"
+    assert "plain column" in found.remedy
+
+
+def test_the_remedy_for_an_unlogged_table_is_no_vacuum(bench: Bench) -> None:
+    """And its sentence says what becomes of the rows."""
+    (found,) = [
+        each
+        for each in of(bench, ["ALTER TABLE items SET UNLOGGED"])
+        if each.severity is Severity.BLOCKING
+    ]
+    assert "a crash of the server empties it" in found.sentence
+    assert "new table" in found.remedy
+    made = "up += [Sql('CREATE UNLOGGED TABLE cache (a int)')]"
+    (found,) = [
+        each
+        for each in of(bench, ["ALTER TABLE cache SET LOGGED"], made)
+        if each.severity is Severity.BLOCKING
+    ]
+    assert "crash" not in found.sentence
+    assert "new table" in found.remedy
+
+
+def test_a_partition_beside_a_default_one_has_a_remedy_of_its_own(bench: Bench) -> None:
+    """It is the default partition that is read, and that takes the CHECK."""
+    made = (
+        "up += [Sql('CREATE TABLE r (y int) PARTITION BY RANGE (y)'), "
+        "Sql('CREATE TABLE rest PARTITION OF r DEFAULT')]"
+    )
+    sql = "CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (1) TO (2)"
+    found = {each.hazard: each for each in of(bench, [sql], made)}
+    assert "First give the default partition a CHECK" in found["partition-attach-scan"].remedy
+
+
+def test_a_key_of_other_columns_is_not_the_old_one_built_anew(bench: Bench) -> None:
+    """Though its name is the same; nor is an index, in a block."""
+    made = (
+        "up += [Sql('CREATE TABLE m (a int, b int, CONSTRAINT m_pkey PRIMARY KEY (a, b))'), "
+        "Sql('CREATE INDEX m_b ON m (b)')]"
+    )
+    key = "ALTER TABLE m DROP CONSTRAINT m_pkey, ADD CONSTRAINT m_pkey PRIMARY KEY (b, a)"
+    block = "DO $$BEGIN DROP INDEX m_b; CREATE INDEX m_b ON m (b, a); END$$"
+    for sql, hazard in ((key, "add-unique-blocking"), (block, "create-index-blocking")):
+        found = {each.hazard for each in of(bench, [sql], made)}
+        assert hazard in found
+        assert "reindex-blocking" not in found
+    assert "reindex-blocking" in {each.hazard for each in of(bench, ["REINDEX TABLE m"], made)}
+
+
+def test_of_a_view_that_is_made_again_no_index_is_to_be_dropped_first(bench: Bench) -> None:
+    """It went with the view; and nobody writes a materialized view."""
+    made = (
+        "up += [Sql('CREATE MATERIALIZED VIEW v AS SELECT id, name FROM shops'), "
+        "Sql('CREATE INDEX v_id ON v (id)')]"
+    )
+    again = ["DROP MATERIALIZED VIEW v", "CREATE MATERIALIZED VIEW v AS SELECT id FROM shops"]
+    found = of(bench, again, made)
+    assert "drop-index-blocking" not in {each.hazard for each in found}, told(found)
+    (held,) = [each for each in found if each.hazard == "lock-held-across-statements"]
+    assert held.sentence.startswith("Reads of v stop ")
+    gone = {each.hazard for each in of(bench, ["DROP INDEX v_id"], made)}
+    assert "drop-index-blocking" in gone
+
+
+def test_a_sequence_that_a_column_owns_is_not_told_to_be_dropped_by_name(bench: Bench) -> None:
+    """Nobody can, of an identity; what another default needs of it is a part of its own."""
+    made = "up += [Sql('CREATE TABLE t (id bigserial, i bigint GENERATED ALWAYS AS IDENTITY)')]"
+    for sql in ("DROP COLUMN id", "DROP COLUMN i", "ALTER i DROP IDENTITY"):
+        found = {each.hazard for each in of(bench, [f"ALTER TABLE t {sql}"], made)}
+        assert "cascaded-drop" not in found
+
+
+def test_a_table_that_points_at_itself_is_told_of_once(bench: Bench) -> None:
+    """Not as the other one whose writes stop."""
+    made = "up += [Sql('CREATE TABLE tree (id bigint PRIMARY KEY, up bigint)')]"
+    sql = "ALTER TABLE tree ADD FOREIGN KEY (up) REFERENCES tree"
+    (found,) = [e for e in of(bench, [sql], made) if e.hazard == "add-fk-valid"]
+    assert found.sentence.startswith("Writes of tree stop while each row is looked up")
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("INSERT INTO parts VALUES (7)", "Statement 1 fails on empty tables, and on a few rows: "),
+        (
+            "DO $$BEGIN RAISE EXCEPTION 'no such row'; END$$",
+            "Statement 1 fails on empty tables, and on a few rows: ",
+        ),
+        ("SELECT 1 FROM nowhere", "Statement 1 fails, whatever is in the tables: "),
+    ],
+)
+def test_what_fails_for_want_of_rows_is_not_said_to_fail_whatever_is_there(
+    bench: Bench, sql: str, said: str
+) -> None:
+    """The row that it needs may be there in production, and is not in a new database."""
+    made = "up += [Sql('CREATE TABLE parts (shop_id bigint REFERENCES shops)')]"
+    (found,) = [each for each in of(bench, [sql], made) if each.hazard == "statement-fails"]
+    assert found.sentence.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("does", "said"), [("CASCADE", "deletes"), ("SET NULL", "updates"), ("NO ACTION", None)]
+)
+def test_what_a_foreign_key_changes_along_is_told_though_no_row_matches(
+    bench: Bench, does: str, said: str | None
+) -> None:
+    """Of one row that is deleted as many others may go, as far as the keys lead."""
+    made = (
+        f"up += [Sql('CREATE TABLE parts (id int UNIQUE, shop_id bigint REFERENCES shops "
+        f"ON DELETE {does})'), "
+        "Sql('CREATE TABLE bits (part int REFERENCES parts (id) ON DELETE CASCADE)')]"
+    )
+    found = of(bench, ["DELETE FROM shops WHERE id = 123456"], made)
+    along = [each.sentence for each in found if each.hazard == "bulk-dml"]
+    tables = {"CASCADE": ["bits", "parts"], "SET NULL": ["parts"], "NO ACTION": []}[does]
+    assert len(along) == len(tables), along
+    for sentence, table in zip(along, tables, strict=True):
+        what = "deletes" if table == "bits" else said
+        assert sentence.startswith(f"Statement 1 {what} all rows of {table} whose foreign key")
+
+
+REPLICATES = "SET LOCAL session_replication_role = replica"
+
+
+@pytest.mark.parametrize(
+    ("up", "written"),
+    [
+        ([REPLICATES, "UPDATE parts SET shop_id = 5 WHERE shop_id = 1"], [(2, "parts")]),
+        ([REPLICATES, "DELETE FROM shops WHERE id = 123456"], [(2, "shops")]),
+        ([REPLICATES, "INSERT INTO parts VALUES (5)", "SELECT 1"], [(2, "parts")]),
+        ([REPLICATES, "UPDATE alone SET a = 1"], []),
+        (["UPDATE parts SET shop_id = NULL"], []),
+        (
+            [
+                REPLICATES,
+                "UPDATE alone SET a = 1",
+                "SET LOCAL session_replication_role = origin",
+                "UPDATE parts SET shop_id = NULL",
+            ],
+            [],
+        ),
+    ],
+)
+def test_what_is_written_as_a_replica_is_told(
+    bench: Bench, up: list[str], written: list[tuple[int, str]]
+) -> None:
+    """Nothing checks it then, where a foreign key or a trigger would."""
+    made = (
+        "up += [Sql('CREATE TABLE parts (shop_id bigint REFERENCES shops)'), "
+        "Sql('CREATE TABLE alone (a int)')]"
+    )
+    found = [each for each in of(bench, up, made) if each.hazard == "disabled-triggers"]
+    assert [(each.statement, each.object and each.object.name) for each in found] == written
+    assert all("Leave session_replication_role" in each.remedy for each in found)
+
+
+def test_the_remedy_for_a_unique_constraint_of_partitions_can_be_followed(bench: Bench) -> None:
+    """Constraints of the partitions are taken for the table's own, without building them."""
+    parted = "CREATE TABLE r (y int) PARTITION BY LIST (y)"
+    one = "CREATE TABLE r1 PARTITION OF r FOR VALUES IN (1)"
+    own = "ALTER TABLE r1 ADD UNIQUE (y)"
+    sql = "ALTER TABLE r ADD UNIQUE (y)"
+    made = f"up += [Sql({parted!r}), Sql({one!r})]"
+    found = {each.hazard: each for each in of(bench, [sql], made)}
+    assert "takes no USING INDEX" in found["add-unique-blocking"].remedy
+    made = f"up += [Sql({parted!r}), Sql({one!r}), Sql({own!r})]"
+    assert "add-unique-blocking" not in {each.hazard for each in of(bench, [sql], made)}
+
+
+def test_the_remedy_for_a_foreign_key_of_partitions_can_be_followed(bench: Bench) -> None:
+    """Before PostgreSQL 18 they alone take NOT VALID; their keys are taken for the table's own."""
+    parted = "CREATE TABLE r (y bigint) PARTITION BY LIST (y)"
+    one = "CREATE TABLE r1 PARTITION OF r FOR VALUES IN (1)"
+    own = "ALTER TABLE r1 ADD FOREIGN KEY (y) REFERENCES shops"
+    up = 'up = [Sql("ALTER TABLE r ADD FOREIGN KEY (y) REFERENCES shops")]'
+    module = source("Key", f"{up}\ndown = irreversible('a test')")
+    start = f"{BASE}\nfrom neuron_schema.ops import Sql\n"
+    cases = bench.cases(f"{start}up += [Sql({parted!r}), Sql({one!r})]", module)
+    for major, said in ((16, "to each partition as NOT VALID"), (18, "Add it as NOT VALID")):
+        found = {each.hazard: each for each in judge(replace(cases[0], major=major))}
+        assert said in found["add-fk-valid"].remedy
+    cases = bench.cases(f"{start}up += [Sql({parted!r}), Sql({one!r}), Sql({own!r})]", module)
+    assert "add-fk-valid" not in {each.hazard for each in judge(cases[0])}

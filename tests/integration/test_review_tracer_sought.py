@@ -172,6 +172,11 @@ _SCANS = ("seqscan", "hashjoin", "mergejoin")
     [
         ("id IN (5, 6)", (), 2),
         ("id IN (5, 6)", ("indexscan", "indexonlyscan"), 2),
+        ("id = 5 OR id = 6 OR id = 9", (), 3),
+        ("id = 5 OR id = 6", ("indexscan", "indexonlyscan"), 2),
+        ("id = 5 OR id > 6", (), MANY),
+        ("id = 5 OR y = 'a'", (), MANY),
+        ("id = 5 OR id = id + 1", (), MANY),
         ("id BETWEEN 1 AND 7", (), 7),
         ("id BETWEEN 1 AND 7", ("indexscan", "indexonlyscan"), 7),
         ("id = (SELECT max(v) FROM child)", (), 1),

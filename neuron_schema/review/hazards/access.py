@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from neuron_schema.catalog.model import Relation, part_name
+from neuron_schema.catalog.model import Policy, Relation, part_name
 from neuron_schema.review.hazards.facts import is_new, taken
 from neuron_schema.review.hazards.wording import listed, named
 
@@ -20,6 +21,10 @@ _POLICIES_FIRST: Final = (
     "Make the policies first, in a version of its own, for each role that uses the table; then "
     "enable row-level security"
 )
+_BESIDE_FIRST: Final = (
+    "Make the new policy beside the old one, as policies that permit something add up; drop the "
+    "old one, or restrict, when no release needs the rows that only it lets in"
+)
 _UNUSED_FIRST: Final = (
     "First a release that does not need the privileges any more, then the version that takes them"
 )
@@ -29,6 +34,7 @@ def kept_out(case: Case) -> Iterator[tuple[ObjectName, str, str]]:
     """Yield what others may do no more: of what, a sentence, and what to do instead."""
     for change in case.changes:
         yield from _secured(case, change)
+    yield from _restricted(case)
     yield from _revoked(case)
 
 
@@ -57,6 +63,48 @@ def _secured(case: Case, change: Change) -> Iterator[tuple[ObjectName, str, str]
 def _secures(table: Relation) -> int:
     """Return for how many row-level security holds: nobody, others, the owner too."""
     return table.row_security + (table.row_security and table.force_row_security)
+
+
+def _restricted(case: Case) -> Iterator[tuple[ObjectName, str, str]]:
+    """Yield the tables whose row-level security held before, and lets others do less now."""
+    after = case.after.by_name
+    for name, was in case.before.by_name.items():
+        is_ = after.get(name)
+        if not isinstance(was, Relation) or not isinstance(is_, Relation) or is_new(case, name):
+            continue
+        how = list(_policies(was, is_)) if was.row_security and is_.row_security else []
+        if how:
+            left = any(each.permissive for each in is_.policies)
+            end = "" if left else "; no policy is left that lets anybody see a row or insert one"
+            yield (
+                name,
+                f"Row-level security lets others read and write other rows of {named(name)} than "
+                f"before, as {listed(how)}{end}: the previous release breaks where it counts on "
+                "those",
+                _BESIDE_FIRST,
+            )
+
+
+def _policies(was: Relation, is_: Relation) -> Iterator[str]:
+    """Yield what became of policies by which somebody may do less; by another name is the same."""
+    left = {_nameless(each) for each in is_.policies}
+    there = {each.name: each for each in is_.policies}
+    for each in was.policies:
+        if _nameless(each) in left:
+            continue
+        if each.name in there:
+            yield f"the policy {named(part_name(each, was))} is another one"
+        elif each.permissive:
+            yield f"the policy {named(part_name(each, was))} is dropped"
+    known = {each.name for each in was.policies}
+    before = {_nameless(each) for each in was.policies}
+    for each in is_.policies:
+        if not each.permissive and each.name not in known and _nameless(each) not in before:
+            yield f"the policy {named(part_name(each, is_))} is new and restrictive"
+
+
+def _nameless(policy: Policy) -> Policy:
+    return replace(policy, name="", comment=None)
 
 
 def _revoked(case: Case) -> Iterator[tuple[ObjectName, str, str]]:

@@ -14,6 +14,7 @@ from neuron_schema.review.hazards.facts import (
     constraint_changes,
     constraint_of,
     differs,
+    is_rebuilt,
     lock_on,
     ran,
     relation_after,
@@ -49,6 +50,18 @@ _STRICT: Final = (
     "and validate it in the next version"
 )
 _USING_INDEX: Final = f"{_ALTER_TABLE}#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-USING-INDEX"
+_KEYS_OF_PARTS_SINCE: Final = 18
+"""Since when a partitioned table takes NOT VALID foreign keys."""
+_KEY_OF_PARTS: Final = (
+    "Before PostgreSQL 18 a partitioned table takes no NOT VALID foreign key: add it to each "
+    "partition as NOT VALID, and validate these in the next version; then add it to the table, "
+    "which takes those for its own"
+)
+_UNIQUE_OF_PARTS: Final = (
+    "A partitioned table takes no USING INDEX: build a unique index on each partition "
+    "CONCURRENTLY, in versions of their own, and make it that partition's constraint with "
+    "AddConstraintUsingIndex; then add the constraint to the table, which takes those for its own"
+)
 
 
 def _checked_now(case: Case, each: Ran, table: ObjectName) -> list[Change]:
@@ -125,7 +138,8 @@ def _foreign_key(case: Case) -> Iterator[Finding]:
     for each, table, change in _added(case, "foreign key"):
         parent = _parent(change)
         both = stop_of(case, each, table)
-        if parent is not None and stops(lock_on(each.measure, parent)):
+        other = parent is not None and not same_table(parent, table)
+        if parent is not None and other and stops(lock_on(each.measure, parent)):
             both += f", and so do writes of {table_name(parent)},"
         yield finding(
             case,
@@ -136,6 +150,9 @@ def _foreign_key(case: Case) -> Iterator[Finding]:
             f"{named(change.object)}{why(case, each, table)}",
             statement=each.number,
             reasons=reasons(case, each, table, *([parent] if parent is not None else [])),
+            remedy=_KEY_OF_PARTS
+            if case.major < _KEYS_OF_PARTS_SINCE and _is_partitioned(case, table)
+            else "",
         )
 
 
@@ -219,7 +236,7 @@ def _built_for(case: Case, *kinds: str) -> Iterator[tuple[Ran, ObjectName, Const
     for each in ran(case):
         for one in each.measure.built:
             constraint = constraint_of(case, one.index)
-            if constraint is None or constraint.type not in kinds or one.rebuilt:
+            if constraint is None or constraint.type not in kinds or is_rebuilt(case, one):
                 continue
             if stops(lock_on(each.measure, one.index)):
                 yield each, one.index, constraint
@@ -238,7 +255,13 @@ def _unique(case: Case) -> Iterator[Finding]:
             f"{index.name} is built over all its rows{why(case, each, index)}",
             statement=each.number,
             reasons=reasons(case, each, index),
+            remedy=_UNIQUE_OF_PARTS if _is_partitioned(case, index) else "",
         )
+
+
+def _is_partitioned(case: Case, name: ObjectName) -> bool:
+    relation = relation_after(case, name)
+    return relation is not None and relation.partition_key is not None
 
 
 def _exclusion(case: Case) -> Iterator[Finding]:

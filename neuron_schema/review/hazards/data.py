@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from neuron_schema.catalog.model import Kind, ObjectName
 from neuron_schema.review.findings import Severity
-from neuron_schema.review.hazards.facts import changes_few, ran
+from neuron_schema.review.hazards.facts import changes_few, is_new, place, ran
 from neuron_schema.review.hazards.model import Hazard, example, source
 from neuron_schema.review.hazards.wording import finding, listed, reasons, refusal, sized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.catalog import ObjectName
+    from neuron_schema.catalog.model import Constraint, Relation
     from neuron_schema.proof.cycle import Failure
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
-    from neuron_schema.review.hazards.facts import Ran
+    from neuron_schema.review.hazards.facts import Place, Ran
     from neuron_schema.review.measures import Written
+
+_ALONG: Final = ("cascade", "set null", "set default")
+_ROWS_MISSING: Final = ("23503", "P0001", "P0002", "P0003", "P0004")
+"""What is refused for want of rows, or by whoever raised an exception."""
+_DO_WITHOUT: Final = (
+    "Let it do nothing where the rows that it needs are not there, as in a new database: INSERT "
+    "... SELECT ... WHERE EXISTS (...)"
+)
 
 _ERRORS: Final = "https://www.postgresql.org/docs/current/errcodes-appendix.html"
 
@@ -52,6 +61,53 @@ def _written(case: Case) -> Iterator[Finding]:
             if changes_few(each.measure, table):
                 continue
             yield _of_rows(case, each, table, written.get(table))
+        deleted = [one.table for one in each.measure.sought if one.deletes]
+        for table, what in _along(case, deleted).items():
+            if table not in {*written, *sought}:
+                yield _with_others(case, each, table, what)
+
+
+def _along(case: Case, tables: list[ObjectName]) -> dict[ObjectName, str]:
+    """Return what foreign keys do to other tables once a row of some is deleted, and which."""
+    found: dict[ObjectName, str] = {}
+    left = [place(table) for table in tables]
+    while left:
+        at = left.pop()
+        for relation, key in _pointing_at(case, at):
+            table = ObjectName(kind=Kind.TABLE, schema=relation.schema, name=relation.name)
+            if table in found or table in tables or is_new(case, table):
+                continue
+            goes = key.references is not None and key.references.on_delete == "cascade"
+            found[table] = "deletes" if goes else "updates"
+            if goes:
+                left.append(place(table))
+    return found
+
+
+def _pointing_at(case: Case, at: Place) -> Iterator[tuple[Relation, Constraint]]:
+    """Yield the foreign keys that do something when a row that they point at is deleted."""
+    for relation in case.before.tables:
+        for key in relation.constraints:
+            to = key.references
+            if to is None or (to.schema, to.table) != at or not key.triggered:
+                continue
+            # A partition has its parent's.
+            if to.on_delete in _ALONG and relation.partition_bound is None:
+                yield relation, key
+
+
+def _with_others(case: Case, each: Ran, table: ObjectName, what: str) -> Finding:
+    return finding(
+        case,
+        "bulk-dml",
+        Severity.CAUTION,
+        table,
+        f"Statement {each.number} {what} all rows of {sized(case, table)} whose foreign key points "
+        "at those that it deletes, in one transaction: others who change the same rows wait for "
+        "its end, and the old values are gone",
+        statement=each.number,
+        reasons=reasons(case, each, table),
+    )
 
 
 def _of_rows(case: Case, each: Ran, table: ObjectName, written: Written | None) -> Finding:
@@ -122,14 +178,18 @@ def _always(case: Case) -> Iterator[Finding]:
     for each in ran(case):
         failed = each.measure.failed
         if failed is not None and not failed.rows_only:
+            missing = failed.sqlstate in _ROWS_MISSING
+            where = "on empty tables, and on a few rows" if missing else "whatever is in the tables"
             yield finding(
                 case,
                 "statement-fails",
                 Severity.BLOCKING,
                 None,
-                f"Statement {each.number} fails, whatever is in the tables: {refusal(failed)}",
+                f"Statement {each.number} fails{' ' if missing else ', '}{where}: "
+                f"{refusal(failed)}",
                 statement=each.number,
                 reasons=(f"PostgreSQL refused with {failed.sqlstate}: {refusal(failed)}",),
+                remedy=_DO_WITHOUT if missing else "",
             )
             return
     failure = failure_of(case, "up")

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from neuron_schema.catalog import Change, ObjectName
     from neuron_schema.catalog.model import AnyObject
     from neuron_schema.review.case import Case
-    from neuron_schema.review.measures import LockTimeout, Measure, StatementMeasure, TableLock
+    from neuron_schema.review.measures import (
+        IndexBuild,
+        LockTimeout,
+        Measure,
+        StatementMeasure,
+        TableLock,
+    )
 
 Place: TypeAlias = tuple[str | None, str]
 """Schema and name of a relation."""
@@ -169,6 +175,17 @@ def differs(change: Change, attribute: str) -> bool:
     return any(each.attribute == attribute for each in change.differences)
 
 
+def is_rebuilt(case: Case, one: IndexBuild) -> bool:
+    """Whether an index is what it was, and was built anew; one of its name may be another one."""
+    return one.rebuilt and not any(
+        change.kind in (Kind.INDEX, Kind.CONSTRAINT)
+        and change.object.name == one.index.name
+        and same_table(change.object, one.index)
+        and differs(change, "definition")
+        for change in case.changes
+    )
+
+
 def is_new(case: Case, name: ObjectName) -> bool:
     """Whether a relation is not there before the version, or nobody uses it yet."""
     schema, own = place(name)
@@ -179,6 +196,12 @@ def relation_after(case: Case, name: ObjectName) -> Relation | None:
     """Return a relation as the version leaves it."""
     schema, own = place(name)
     return case.after.relation(schema or "", own)
+
+
+def relation_before(case: Case, name: ObjectName) -> Relation | None:
+    """Return a relation as it was before the version."""
+    schema, own = place(name)
+    return case.before.relation(schema or "", own)
 
 
 def constraint_of(case: Case, index: ObjectName) -> Constraint | None:

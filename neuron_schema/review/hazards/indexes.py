@@ -15,6 +15,7 @@ from neuron_schema.review.hazards.facts import (
     constraint_changes,
     constraint_of,
     differs,
+    is_rebuilt,
     lock_on,
     place,
     ran,
@@ -52,7 +53,7 @@ def builds(case: Case, *, rebuilt: bool) -> Iterator[tuple[Ran, IndexBuild]]:
     for each in ran(case):
         anew = {place(table) for table in each.measure.rewritten}
         for one in each.measure.built:
-            if one.rebuilt is not rebuilt or place(one.index) in anew:
+            if is_rebuilt(case, one) is not rebuilt or place(one.index) in anew:
                 continue
             if stops(lock_on(each.measure, one.index)):
                 yield each, one
@@ -119,6 +120,9 @@ def _dropped(case: Case) -> Iterator[Finding]:
         unnamed = {name for each in ran(case) for name in each.measure.cascaded}
         if change.object in unnamed or _became_constraint(case, change):
             continue
+        # It went with its table, or materialized view, which was made again.
+        if any(_is_of(change.object, name) for each in ran(case) for name in _touched(each)):
+            continue
         for each in ran(case):
             lock = lock_on(each.measure, change.object)
             if (
@@ -138,6 +142,15 @@ def _dropped(case: Case) -> Iterator[Finding]:
                     reasons=reasons(case, each, table_of(change.object)),
                 )
                 break
+
+
+def _touched(each: Ran) -> tuple[ObjectName, ...]:
+    return each.measure.touched or ()
+
+
+def _is_of(index: ObjectName, name: ObjectName) -> bool:
+    """Whether a name is that of the relation that an index belongs to."""
+    return name.parent is None and place(name) == place(index)
 
 
 def _became_constraint(case: Case, change: Change) -> bool:

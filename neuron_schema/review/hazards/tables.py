@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from neuron_schema.catalog.changes import Action
-from neuron_schema.catalog.model import Kind, Relation, spelled
+from neuron_schema.catalog.model import Kind, ObjectName, Relation, spelled
 from neuron_schema.review.findings import Severity
 from neuron_schema.review.hazards.columns import GENERAL, rewrites, scans
 from neuron_schema.review.hazards.facts import (
@@ -16,6 +16,7 @@ from neuron_schema.review.hazards.facts import (
     place,
     ran,
     relation_after,
+    relation_before,
     same_table,
     statement_of,
     stops,
@@ -39,12 +40,24 @@ from neuron_schema.review.locks import LockMode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuron_schema.catalog import Change, ObjectName
+    from neuron_schema.catalog import Change
     from neuron_schema.review.case import Case
     from neuron_schema.review.findings import Finding
     from neuron_schema.review.hazards.facts import Place, Ran
 
 _OFF: Final = ("disabled", "replica")
+_NEW_TABLE: Final = (
+    "Make a new table beside it that is as this one should be, move the rows over in batches, and "
+    "rename the two; or do it while the table is small"
+)
+_NOT_AS_REPLICA: Final = (
+    "Leave session_replication_role as it is; where one trigger is in the way, disable that one, "
+    "and enable it again in the same version"
+)
+_NOT_WITHIN: Final = (
+    "First give the default partition a CHECK that no row of it is within the new bounds, as NOT "
+    "VALID, and validate it, each in a version of its own; drop it once the new partition is there"
+)
 _PARTITIONS: Final = "https://www.postgresql.org/docs/current/ddl-partitioning.html"
 
 
@@ -62,10 +75,27 @@ def _command(case: Case) -> Iterator[Finding]:
             Severity.BLOCKING,
             table,
             f"{stop_of(case, each, table)} while all of it is written anew, its indexes built "
-            f"again{why(case, each, table)}",
+            f"again{why(case, each, table)}{_becomes_unlogged(case, table)}",
             statement=each.number,
             reasons=reasons(case, each, table),
+            remedy=_NEW_TABLE if _is_stored_otherwise(case, table) else "",
         )
+
+
+def _becomes_unlogged(case: Case, table: ObjectName) -> str:
+    """Return what else becomes of a table that is not logged any more."""
+    was, is_ = relation_before(case, table), relation_after(case, table)
+    if was is None or is_ is None or not was.persistence != is_.persistence == "unlogged":
+        return ""
+    return "; it is unlogged from now on: a crash of the server empties it, and no replica has it"
+
+
+def _is_stored_otherwise(case: Case, table: ObjectName) -> bool:
+    """Whether what a table is is not what it was, so that no tool that rewrites it helps."""
+    was, is_ = relation_before(case, table), relation_after(case, table)
+    if was is None or is_ is None:
+        return False
+    return (was.persistence, was.access_method) != (is_.persistence, is_.access_method)
 
 
 def _refreshed(case: Case) -> Iterator[Finding]:
@@ -120,6 +150,7 @@ def _attached(case: Case) -> Iterator[Finding]:
             f"{stop_of(case, each, table)} while {read}{why(case, each, table)}",
             statement=each.number,
             reasons=reasons(case, each, table),
+            remedy="" if attached else _NOT_WITHIN,
         )
 
 
@@ -172,7 +203,8 @@ def _triggers(case: Case) -> Iterator[Finding]:
             "create-trigger",
             Severity.NOTE,
             change.object,
-            f"The trigger {named(change.object)} is made under {lock.mode} on "
+            f"The trigger {named(change.object)} is "
+            f"{'made' if change.action is Action.ADDED else 'changed'} under {lock.mode} on "
             f"{table_name(change.object)}: writes wait while it waits for those at work, "
             f"{waited(case, found)}, and then for a moment; from then on each write runs it",
             statement=found.number,
@@ -189,25 +221,75 @@ def _is_off(change: Change) -> bool:
 
 
 def _disabled(case: Case) -> Iterator[Finding]:
+    yield from _unchecked(case)
     found: dict[Place, list[Change]] = defaultdict(list)
     for change in case.changes:
         if _is_off(change):
             found[place(change.object)].append(change)
     for changes in found.values():
         name = changes[0].object
-        each = statement_of(case, table_of(name))
+        each = _by(case, changes)
+        own = ", those of PostgreSQL itself included"
         told = listed(f"the {one.kind} {named(one.object)}" for one in changes)
         yield finding(
             case,
             "disabled-triggers",
             Severity.CAUTION,
             table_of(name),
-            f"After the version triggers of {table_name(name)} are disabled, those of PostgreSQL "
-            f"itself included: {told} {'is' if len(changes) == 1 else 'are'} not kept up or "
-            "checked any more for what anybody writes, and nothing looks at those rows later",
+            "After the version triggers are disabled"
+            f"{own if any(one.kind is Kind.CONSTRAINT for one in changes) else ''}: {told} of "
+            f"{table_name(name)} {'is' if len(changes) == 1 else 'are'} not kept up or checked for "
+            "all that is written any more, and nothing looks at those rows later",
             statement=each.number if each is not None else None,
             reasons=[" ".join(str(one).split()) for one in changes],
         )
+
+
+def _unchecked(case: Case) -> Iterator[Finding]:
+    """Yield the tables that a version writes while nothing checks it, where something would."""
+    for each in ran(case):
+        if not each.measure.unchecked:
+            continue
+        written = {one.table for one in each.measure.written}
+        written |= {one.table for one in each.measure.sought}
+        for name in sorted(written, key=lambda one: one.sort_key):
+            if not _is_checked(case, name):
+                continue
+            yield finding(
+                case,
+                "disabled-triggers",
+                Severity.CAUTION,
+                name,
+                f"Statement {each.number} writes {table_name(name)} while session_replication_role "
+                "is replica: no trigger runs for those rows and no foreign key is checked, and "
+                "nothing looks at them later",
+                statement=each.number,
+                reasons=reasons(case, each, name),
+                remedy=_NOT_AS_REPLICA,
+            )
+
+
+def _is_checked(case: Case, table: ObjectName) -> bool:
+    """Whether a table has triggers, or a foreign key that it is at either end of."""
+    relation = relation_before(case, table)
+    ends: set[tuple[str, str]] = set()
+    for one in case.before.tables:
+        for key in one.constraints:
+            if key.references is not None:
+                ends |= {(one.schema, one.name), (key.references.schema, key.references.table)}
+    return (relation is not None and bool(relation.triggers)) or place(table) in ends
+
+
+def _by(case: Case, changes: list[Change]) -> Ran | None:
+    """Return the statement that disabled triggers, of a table or of one that it points at."""
+    tables = [table_of(changes[0].object)]
+    for one in changes:
+        points_at = getattr(one.after, "references", None)
+        if points_at is not None:
+            name = ObjectName(kind=Kind.TABLE, schema=points_at.schema, name=points_at.table)
+            tables.append(name)
+    found = (statement_of(case, table) for table in tables)
+    return next((each for each in found if each is not None), None)
 
 
 def _first_that_stops(case: Case, table: ObjectName) -> Ran | None:
@@ -469,7 +551,8 @@ down = [DropTable(parts), DropFunction("trim_name")]
         title="Triggers are left disabled",
         condition="After the version a trigger of an existing table does not run that ran before, "
         "or PostgreSQL's own that check a foreign key do not: DISABLE TRIGGER, DISABLE TRIGGER "
-        "ALL, ENABLE REPLICA TRIGGER.",
+        "ALL, ENABLE REPLICA TRIGGER. Or the version writes an existing table that has any while "
+        "session_replication_role is replica.",
         effect="Rows come in that a foreign key forbids, and nobody sees it later: a constraint "
         "that was validated once is not looked at again. What the trigger kept up is not kept up.",
         remedy="Enable them again in the same version, after the statements that they are in the "

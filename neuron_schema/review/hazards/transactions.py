@@ -244,6 +244,9 @@ def _how_long(case: Case, each: Ran) -> str:
 def _pointed_at(case: Case, table: ObjectName) -> str | None:
     """Return why a table is locked that a foreign key points at, or None."""
     for change in case.changes:
+        # It stays what it was; a statement that disables triggers locks the table that it names.
+        if differs(change, "triggered"):
+            continue
         value = change.after or change.before
         keys = [value] if isinstance(value, Constraint) else getattr(value, "foreign_keys", ())
         owner = change.object.parent or change.object.name

@@ -16,6 +16,7 @@ from neuron_schema.review.hazards.facts import (
     lock_on,
     place,
     ran,
+    relation_before,
     same_table,
     statement_of,
     stops,
@@ -48,6 +49,10 @@ _STORED: Final = ("persistence", "access_method")
 _OTHER_VALUES: Final = (
     "Write the new values with a Backfill, into a new column beside the old one where the previous "
     "release must not read them; drop the old one in a later version"
+)
+_OTHER_EXPRESSION: Final = (
+    "Add a plain column beside it that the application or a trigger fills, fill old rows with a "
+    "Backfill, read the new one, and drop the generated one in a later version"
 )
 _VECTORS: Final = re.compile(r"(?:.*\.)?(vector|halfvec|sparsevec)(?:\((\d+)\))?")
 
@@ -112,7 +117,9 @@ def is_computed(case: Case, each: Ran, table: ObjectName) -> bool:
     if relation is not None and any(differs(relation, one) for one in _STORED):
         return False
     changes = touched(case, each, table, column_changes(case, table))
-    new = {name for name in each.measure.touched or () if name not in case.before.by_name}
+    was = relation_before(case, table)
+    known = {column.name for column in was.columns} if was is not None else set()
+    new = {name for name in each.measure.touched or () if name.name not in known}
     return (
         any(text.startswith(_REWRITING) for text in each.measure.said)
         and not any(map(explains_rewrite, changes))
@@ -175,8 +182,16 @@ def _computed(case: Case) -> Iterator[Finding]:
                 + why(case, each, table).replace(":", ";", 1),
                 statement=each.number,
                 reasons=reasons(case, each, table),
-                remedy=_OTHER_VALUES,
+                remedy=_OTHER_EXPRESSION if _is_generated(case, each, table) else _OTHER_VALUES,
             )
+
+
+def _is_generated(case: Case, each: Ran, table: ObjectName) -> bool:
+    """Whether the values are those of a generated column, which takes no others."""
+    return any(
+        getattr(change.after, "generated", None) is not None
+        for change in touched(case, each, table, column_changes(case, table))
+    )
 
 
 def _blocked(case: Case) -> Iterator[Finding]:

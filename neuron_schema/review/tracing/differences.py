@@ -48,6 +48,7 @@ class Seen:
         sought: What it planned to change.
         keys: The unique indexes of the tables that it read for that, by OID of the table.
         lock_timeout: What limited its waiting for locks, or None.
+        unchecked: Whether no trigger ran for what it wrote.
     """
 
     sql: str
@@ -63,6 +64,7 @@ class Seen:
     sought: tuple[Change, ...] = ()
     keys: Mapping[int, Sequence[Key]] = field(default_factory=dict)
     lock_timeout: LockTimeout | None = None
+    unchecked: bool = False
 
 
 def measure_of(seen: Seen, existing: Existing) -> Measure:
@@ -87,6 +89,7 @@ def measure_of(seen: Seen, existing: Existing) -> Measure:
         filled=tuple(sorted(_filled(seen, existing), key=lambda each: each.sort_key)),
         said=told_of.texts,
         lock_timeout=seen.lock_timeout,
+        unchecked=seen.unchecked,
     )
 
 
@@ -296,7 +299,8 @@ def _cascaded(seen: Seen, existing: Existing) -> Iterator[ObjectName]:
         name = name_of(relation, before)
         if oid in after or oid not in existing or relation.kind == "t" or name in there:
             continue
-        if relation.parent is not None and relation.parent not in after:
+        # A sequence that a column owns goes with it, or with its identity.
+        if relation.parent is not None and (relation.parent not in after or relation.kind == "S"):
             continue
         # The index of a constraint goes by its name.
         if relation.name not in named and (relation.schema, relation.name) not in constraints:

@@ -149,29 +149,50 @@ def _bounds(
 
 def _conditions(scan: Node, loops: set[str]) -> Iterator[_Condition]:
     """Yield those that all rows of a scan meet."""
-    own = scan["scanrelid"]
     for name in ("qual", "indexqualorig", "bitmapqualorig"):
         for each in scan.get(name) or ():
-            array = each[""] == "SCALARARRAYOPEXPR" and each["useOr"] == "true"
-            if each[""] != "OPEXPR" and not array:
-                continue
-            sides = [_bare(side) for side in each["args"]]
-            if len(sides) != 2:  # noqa: PLR2004 - there are operators of one side
-                continue
-            flipped = sides[0][""] != "VAR"
-            column, other = reversed(sides) if flipped else sides
-            if column[""] != "VAR" or column["varno"] != own or other[""] not in _CONSTANTS:
-                continue
-            if other[""] == "PARAM" and other["paramid"] in loops:
-                continue
-            yield _Condition(
-                column=int(column["varattno"]),
-                operator=int(each["opno"]),
-                collation=int(each["inputcollid"]),
-                flipped=flipped,
-                choices=_elements(other) if array else 1,
-                value=_integer(other) if column["vartype"] in _INTEGERS else None,
-            )
+            if each[""] == "BOOLEXPR" and each["boolop"] == "or":
+                found = _one_of([_condition(part, scan, loops) for part in each["args"]])
+            else:
+                found = _condition(each, scan, loops)
+            if found is not None:
+                yield found
+
+
+def _one_of(parts: Sequence[_Condition | None]) -> _Condition | None:
+    """Return conditions by one operator, one of which holds, as one with the choices of all."""
+    first, choices = parts[0], 0
+    for each in parts:
+        if first is None or each is None or each.choices is None:
+            return None
+        if each[:3] != first[:3]:
+            return None
+        choices += each.choices
+    return first and first._replace(choices=choices, value=None)
+
+
+def _condition(node: Node, scan: Node, loops: set[str]) -> _Condition | None:
+    """Return what an expression says of a column of a scan, or None."""
+    array = node[""] == "SCALARARRAYOPEXPR" and node["useOr"] == "true"
+    if node[""] != "OPEXPR" and not array:
+        return None
+    sides = [_bare(side) for side in node["args"]]
+    if len(sides) != 2:  # noqa: PLR2004 - there are operators of one side
+        return None
+    flipped = sides[0][""] != "VAR"
+    column, other = reversed(sides) if flipped else sides
+    if column[""] != "VAR" or column["varno"] != scan["scanrelid"] or other[""] not in _CONSTANTS:
+        return None
+    if other[""] == "PARAM" and other["paramid"] in loops:
+        return None
+    return _Condition(
+        column=int(column["varattno"]),
+        operator=int(node["opno"]),
+        collation=int(node["inputcollid"]),
+        flipped=flipped,
+        choices=_elements(other) if array else 1,
+        value=_integer(other) if column["vartype"] in _INTEGERS else None,
+    )
 
 
 def _bare(node: Node) -> Node:

@@ -205,6 +205,12 @@ def read_lock_timeout(fetch: Fetch) -> tuple[int, bool]:
     return 0 if own else int(value), bool(own)
 
 
+def read_unchecked(fetch: Fetch) -> bool:
+    """Whether the session writes as one that replicates: no trigger runs, no key is checked."""
+    ((role,),) = fetch("SELECT pg_catalog.current_setting('session_replication_role')")
+    return bool(role == "replica")
+
+
 def read_wal(fetch: Fetch) -> int:
     """Return how many bytes of write-ahead log the server has written so far."""
     sql = "SELECT (pg_catalog.pg_current_wal_insert_lsn() - '0/0')::pg_catalog.int8"

@@ -32,9 +32,14 @@ def renamed(before: Catalog, after: Catalog) -> tuple[tuple[ObjectName, ObjectNa
     pairs |= {
         (each.name, after.parts[key].name)
         for key, each in before.parts.items()
-        if key in after.parts and each.name.name != after.parts[key].name.name
+        if key in after.parts and _called(each) != _called(after.parts[key])
     }
     return tuple(sorted(pairs, key=lambda pair: (pair[0].sort_key, pair[1].sort_key)))
+
+
+def _called(part: Part) -> tuple[str | None, str]:
+    """Return a part's name, with the schema of what belongs to no relation."""
+    return part.name.schema if part.of is None else None, part.name.name
 
 
 def _named(relation: Relation) -> tuple[str, str]:
@@ -66,8 +71,8 @@ def _own(catalog: Catalog) -> dict[tuple[str, int, int], Part]:
     return {key: part for key, part in catalog.parts.items() if not part.inherited}
 
 
-def _state(part: Part) -> tuple[str, str]:
-    return part.name.name, part.state
+def _state(part: Part) -> tuple[str | None, str, str]:
+    return *_called(part), part.state
 
 
 def _is_new_or_gone(oid: int | None, others: Mapping[int, Relation]) -> bool:

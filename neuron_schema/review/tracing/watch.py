@@ -22,6 +22,7 @@ from neuron_schema.review.tracing.queries import (
     read_lock_timeout,
     read_locks,
     read_relations,
+    read_unchecked,
     read_wal,
 )
 from neuron_schema.review.tracing.told import Listener
@@ -147,6 +148,7 @@ class StatementWatch:
         self._blocked: dict[int, Blocked] = {}
         self._wal = 0
         self._lock_timeout = 0
+        self._unchecked = False
 
     def renew(self) -> None:
         """Look at another transaction from now on: the last one was committed, or rolled back.
@@ -189,6 +191,7 @@ class StatementWatch:
         # The version may have bid the server be silent.
         self._fetch("SELECT pg_catalog.set_config('client_min_messages', 'debug1', false)")
         self._lock_timeout, _ = read_lock_timeout(self._fetch)
+        self._unchecked = read_unchecked(self._fetch)
         self._wal = read_wal(observer.fetch)
         # A plan that is kept is not printed.
         self._session.execute(b"DISCARD PLANS")
@@ -225,6 +228,7 @@ class StatementWatch:
             keys=read_keys(self._fetch, {oid for each in meant for oid, _ in each.scans}),
             wal_bytes=max(0, wal - self._wal),
             lock_timeout=LockTimeout(before=self._lock_timeout, after=limit, reset=reset),
+            unchecked=self._unchecked,
         )
         self._before, self._held, self._blocked = after, locks, blocked
         return measure_of(seen, observer.existing)
