@@ -300,6 +300,23 @@ def test_files_that_git_has_not_are_not_removed(
     assert names(versions) == ["004_squashed_001_to_004.py"]
 
 
+@pytest.mark.parametrize("broken", ["no git", "no repository that git reads"])
+def test_where_git_cannot_tell_nothing_is_removed(
+    cli: Command, versions: Path, shadow: list[str], broken: str
+) -> None:
+    """Without the program, or in a repository that it refuses, as it does one of another user."""
+    root = versions.parent
+    git(root, "init", "-q")
+    before = names(versions)
+    env = {"PATH": "/nonexistent"}
+    if broken != "no git":
+        (root / ".git" / "config").write_text("[core]\n\trepositoryformatversion = 99\n")
+        env = {}
+    result = cli.quick("squash", "1:3", "--yes", *shadow, code=9, env=env)
+    assert "are committed is not known: " in result.err
+    assert names(versions) == before
+
+
 def test_a_file_that_git_ignores_is_not_removed(
     cli: Command, versions: Path, shadow: list[str]
 ) -> None:
