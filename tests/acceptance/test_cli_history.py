@@ -44,6 +44,7 @@ def test_history_tells_what_was_run(cli: Command, versions: Path) -> None:
     with_sql = cli.quick("history", "2", "--sql").out
     assert "001_a" not in with_sql
     assert "    CREATE TABLE b (id int);\n" in with_sql
+    assert cli.quick("history", "3").out == "version 3 was not run yet\n"
     entries = cli.quick("history", "1", "--json").json["entries"]
     assert [(one["version"], one["outcome"], one["up"]) for one in entries] == [
         ("001", "applied", ["CREATE TABLE a (id int)"])
