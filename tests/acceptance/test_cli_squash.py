@@ -256,7 +256,9 @@ def test_a_name_that_no_file_can_have_is_refused(cli: Command, versions: Path) -
 
 def test_nobody_is_squashed_unasked(cli: Command, versions: Path, shadow: list[str]) -> None:
     """Off a terminal --yes is wanted; on one a no leaves everything as it is."""
-    assert "--yes" in cli.quick("squash", "1:3", *shadow, code=9).err
+    err = cli.quick("squash", "1:3", *shadow, code=9).err
+    assert "]: 3 files would be replaced by 003_squashed_001_to_003.py\n" in err
+    assert "fix: give the same command --yes (--dry-run prints the module)\n" in err
     terminal = cli.terminal("squash", "1:3", *shadow)
     terminal.expect("Replace 3 files by 003_squashed_001_to_003.py? [y/N]")
     terminal.type("n\n")
