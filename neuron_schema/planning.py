@@ -252,7 +252,7 @@ def select_repair(
     if is_another(info, row):
         raise HistoryConflict(
             taken_sentence(info.version, info.name, row.name),
-            remedy=taken_remedy(info.number, known.rows),
+            remedy=taken_remedy(info.number, known.rows, infos),
         )
     if row.checksum == info.checksum and row.name == info.name:
         return Selection(direction=Direction.UP, infos=(), purpose=Purpose.REPAIR)

@@ -116,7 +116,7 @@ def conflicts_among(
     fixes.extend(f"or accept the present text: {_repair(line)}" for line in modified)
     if taken:
         lines.extend(taken_sentence(line.version, line.name, line.renamed_from) for line in taken)
-        fixes.append(taken_remedy(int(taken[0].version), known.rows))
+        fixes.append(taken_remedy(int(taken[0].version), known.rows, infos))
     if late and not allow_out_of_order:
         lines.extend(
             f"{label(line)} is out of order: it is pending, but {newest} is applied already"
@@ -179,12 +179,30 @@ def taken_sentence(version: str, name: str, other: str | None) -> str:
     )
 
 
-def taken_remedy(number: int, rows: Sequence[AppliedRow]) -> str:
-    """Return the way out of the lowest number that another version has taken."""
+def taken_remedy(number: int, rows: Sequence[AppliedRow], infos: Sequence[VersionInfo]) -> str:
+    """Return the way out of the lowest number that another version has taken.
+
+    Who is told first to roll back a version of the main branch would lose its rows; that is the
+    way for one that was renumbered after it had been applied, and comes again.
+
+    Args:
+        number: The version's.
+        rows: The history.
+        infos: All versions.
+    """
+    other = next(row for row in rows if row.number == number)
+    taker = f"{other.version}_{other.name}"
+    back = f"neuron-schema down {before(number, rows)} --from-history"
+    again = (
+        "rolls that one back by what the log recorded of it, and neuron-schema up goes on; if it "
+        "is the same version, renamed and changed, give the file its name or its text back"
+    )
+    if any(info.name == other.name and info.number != number for info in infos):
+        return f"{back} {again}"
     return (
-        f"neuron-schema down {before(number, rows)} --from-history rolls that one back by what the "
-        "log recorded of it, and neuron-schema up goes on; if it is the same version, renamed and "
-        "changed, give the file its name or its text back"
+        f"neuron-schema rebase gives the versions of this branch the next numbers, if {taker} "
+        "is of the branch that this one is to be merged into: merge that afterwards; if this "
+        f"database is to lose {taker} and its rows, {back} {again}"
     )
 
 

@@ -36,9 +36,13 @@ def _status(call: Invocation, server: DevelopmentServer) -> ServerStatus:
     return found
 
 
-def _link(address: Address) -> str:
-    url = address.sqlalchemy_url().set(drivername="postgresql")
-    return url.render_as_string(hide_password=False)
+def link(address: Address) -> str:
+    """Return a URL that everybody reads alike: "+" is a blank to SQLAlchemy, and not to libpq."""
+    url = (
+        address.sqlalchemy_url().set(drivername="postgresql").render_as_string(hide_password=False)
+    )
+    before, mark, parameters = url.partition("?")
+    return before + mark + parameters.replace("+", "%20")
 
 
 @app.command()
@@ -50,9 +54,9 @@ def start(*, env: Environment = None, as_json: Json = False) -> None:
         call.announce(address)
         for sentence in server.notices:
             note(f"note: {sentence}")
-        call.put(running=True, url=_link(address))
+        call.put(running=True, url=link(address))
         if not as_json:
-            show(_link(address))
+            show(link(address))
 
 
 @app.command()
@@ -105,9 +109,9 @@ def url(*, env: Environment = None, as_json: Json = False) -> None:
             raise EmbeddedFailed(
                 "the embedded server is not running", remedy="neuron-schema db start"
             )
-        call.put(url=_link(found.address))
+        call.put(url=link(found.address))
         if not as_json:
-            show(_link(found.address))
+            show(link(found.address))
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

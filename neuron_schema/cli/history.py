@@ -61,7 +61,8 @@ def history(
         ]
         call.put(entries=[_entry_object(line) for line in lines])
         if not as_json:
-            _show(lines, sql=sql)
+            none = "nothing was" if number is None else f"version {number} was not"
+            _show(lines, sql=sql, none=f"{none} run yet")
 
 
 def baseline(
@@ -156,13 +157,11 @@ def _entry_object(line: LogEntry) -> dict[str, Any]:
     }
 
 
-def _show(lines: list[LogEntry], *, sql: bool) -> None:
-    import sys
-
-    from neuron_schema.cli.output import paint
+def _show(lines: list[LogEntry], *, sql: bool, none: str) -> None:
+    from neuron_schema.cli.output import paint, stdout
 
     if not lines:
-        say("nothing was run yet")
+        say(none)
         return
     rows = [("when", "version", "direction", "outcome", "took", "by", "message")]
     rows += [
@@ -178,9 +177,9 @@ def _show(lines: list[LogEntry], *, sql: bool) -> None:
         for line in lines
     ]
     texts = columns(rows)
-    show(paint(texts[0], "bold", sys.stdout))
+    show(paint(texts[0], "bold", stdout()))
     for line, text in zip(lines, texts[1:], strict=True):
-        show(paint(text, "red" if line.outcome == "failed" else "", sys.stdout))
+        show(paint(text, "red" if line.outcome == "failed" else "", stdout()))
         if sql:
             _show_sql(line)
 

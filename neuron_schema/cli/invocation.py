@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuron_schema.cli.ending import BROKEN_PIPE, head, ours, printed
-from neuron_schema.cli.output import error_object, note, one_line, print_error, warn
+from neuron_schema.cli.output import (
+    error_object,
+    note,
+    one_line,
+    only_results,
+    print_error,
+    warn,
+)
 from neuron_schema.errors import HistoryConflict, NeuronSchemaError, SettingsError
 from neuron_schema.settings import Settings, load
 
@@ -62,6 +69,7 @@ class Invocation:
         self._target: dict[str, Any] | None = None
         self._payload: dict[str, Any] = {}
         self._stand_ins: Mapping[str, str] = {}
+        self._open = contextlib.ExitStack()
 
     @property
     def settings(self) -> Settings:
@@ -403,6 +411,8 @@ class Invocation:
         note(one_line(f"target: {target}"))
 
     def __enter__(self) -> Invocation:
+        # A version's code may print, as a backfill's function does; a script for psql must be one.
+        self._open.enter_context(only_results())
         return self
 
     def __exit__(
@@ -413,6 +423,7 @@ class Invocation:
     ) -> None:
         from typer import Exit
 
+        self._open.close()
         if isinstance(exc, Exit):
             return
         if isinstance(exc, BrokenPipeError):

@@ -15,7 +15,7 @@ from neuron_schema.printable import one_line as one_line  # noqa: PLC0414 - told
 from neuron_schema.printable import safe as safe  # noqa: PLC0414 - told on
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from neuron_schema.errors import NeuronSchemaError
     from neuron_schema.model import Plan, Report, Step
@@ -23,6 +23,26 @@ if TYPE_CHECKING:
 # A path in between may have taken one of the slashes.
 _PASSWORD = re.compile(r"(:/{1,2}[^\s/:@]*:)\S*(?=@)|(?<=\bpassword=)(?:'[^']*'|[^\s&]+)", re.I)
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
+
+
+# Holds stdout while sys.stdout is not it.
+_kept: list[TextIO | None] = []
+
+
+def stdout() -> TextIO | None:
+    """Return where the result goes."""
+    return _kept[-1] if _kept else sys.stdout
+
+
+@contextlib.contextmanager
+def only_results() -> Iterator[None]:
+    """Keep stdout for the result: what the code of a version prints meanwhile goes to stderr."""
+    _kept.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _kept.pop()
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -54,9 +74,9 @@ def show(text: str) -> None:
 
 def show_script(text: str) -> None:
     """Print SQL to stdout: as it is for psql, without what a terminal would obey on one."""
-    if is_terminal(sys.stdout):
+    if is_terminal(stdout()):
         _result(safe(text))
-    elif sys.stdout is not None:
+    elif stdout() is not None:
         # A locale that lacks a letter must not change a script.
         _result((text + "\n").encode("utf-8", "surrogateescape"))
 
@@ -193,8 +213,10 @@ def report_steps(report: Report) -> list[dict[str, Any]]:
 
 def silence_stdout() -> None:
     """Write nothing more to stdout, and keep Python from complaining of it at exit."""
+    stream = stdout()
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if stream is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _result(text: str | bytes) -> None:
@@ -205,7 +227,7 @@ def _result(text: str | bytes) -> None:
         InternalError: it cannot be written.
     """
     try:
-        _write(sys.stdout, text)
+        _write(stdout(), text)
     except BrokenPipeError:
         silence_stdout()
         raise

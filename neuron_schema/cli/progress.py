@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from neuron_schema.cli.output import is_terminal, note, one_line, paint, quote, show, warn
+from neuron_schema.cli.output import is_terminal, note, one_line, paint, quote, show, stdout, warn
 from neuron_schema.cli.pace import Pace
 from neuron_schema.errors import InternalError
 from neuron_schema.events import (
@@ -157,7 +157,7 @@ class Progress:
             return
         report = event.report
         colour = "red" if report.outcome is Outcome.FAILED else "green"
-        outcome = paint(report.outcome.value, colour, sys.stdout)
+        outcome = paint(report.outcome.value, colour, stdout())
         text = f"{one_line(report.step.label)}  {outcome}  {_duration(report.duration_ms)}"
         if report.confirmed:
             text += "  (confirmed after a lost reply)"

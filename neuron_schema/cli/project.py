@@ -145,11 +145,12 @@ def _settings_text(path: Path, *, embedded: bool) -> str:
     from neuron_schema.errors import SettingsError
 
     present = _read_toml(path)
-    if "neuron_schema" in tomllib.loads(present).get("tool", {}):
+    tables = tomllib.loads(present).get("tool", {})
+    if "neuron_schema" in tables:
         raise SettingsError(
             f"{path} has [tool.neuron_schema] already",
             where=str(path),
-            remedy="neuron-schema new SLUG writes the next version",
+            remedy=_what_is_left(path.parent, tables["neuron_schema"], embedded=embedded),
         )
     addition = _SETTINGS.format(database='database = "embedded"' if embedded else _NO_DATABASE)
     if present.strip():
@@ -163,6 +164,18 @@ def _settings_text(path: Path, *, embedded: bool) -> str:
             remedy="write it as [tool] or [tool.NAME] tables",
         ) from None
     return addition
+
+
+def _what_is_left(root: Path, table: object, *, embedded: bool) -> str:
+    """Return what helps who has settings already, and may have no versions yet."""
+    settings = table if isinstance(table, dict) else {}
+    if embedded and settings.get("database") != "embedded":
+        return 'write database = "embedded" into that table'
+    # git keeps no empty directory. A package has dots, and is not ours to make.
+    name = str(settings.get("versions", "versions"))
+    if name.isidentifier() and not (root / name).exists():
+        return f"mkdir {name}, then neuron-schema new SLUG writes the first version"
+    return "neuron-schema new SLUG writes the next version"
 
 
 def _read_toml(path: Path) -> str:

@@ -17,7 +17,17 @@ from neuron_schema.cli.options import (
     Versions,
     complete_version,
 )
-from neuron_schema.cli.output import columns, is_terminal, note, paint, safe, say, show, warn
+from neuron_schema.cli.output import (
+    columns,
+    is_terminal,
+    note,
+    paint,
+    safe,
+    say,
+    show,
+    stdout,
+    warn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -150,9 +160,9 @@ def _show_proofs(proofs: Sequence[Proof]) -> None:
         for proof in proofs
     ]
     texts = columns(rows)
-    show(paint(texts[0], "bold", sys.stdout))
+    show(paint(texts[0], "bold", stdout()))
     for proof, text in zip(proofs, texts[1:], strict=True):
-        show(paint(text, "green" if proof.proven else "red", sys.stdout))
+        show(paint(text, "green" if proof.proven else "red", stdout()))
     for proof in proofs:
         _show_details(proof)
 
@@ -290,7 +300,7 @@ def _show_changes(changes: Sequence[Change]) -> None:
     colours = {"added": "green", "removed": "red", "changed": "yellow"}
     for change in changes:
         first, _, rest = str(change).partition("\n")
-        show(paint(safe(first), colours[change.action.value], sys.stdout))
+        show(paint(safe(first), colours[change.action.value], stdout()))
         if rest:
             say(rest)
         for statement in sql_of(change):

@@ -331,9 +331,7 @@ def _status_object(line: MigrationStatus) -> dict[str, Any]:
 
 
 def _show_status(lines: tuple[MigrationStatus, ...]) -> None:
-    import sys
-
-    from neuron_schema.cli.output import paint
+    from neuron_schema.cli.output import paint, stdout
     from neuron_schema.model import Status
 
     if not lines:
@@ -352,6 +350,6 @@ def _show_status(lines: tuple[MigrationStatus, ...]) -> None:
     ]
     colours = {Status.APPLIED: "green", Status.PENDING: "yellow"}
     texts = columns(rows)
-    show(paint(texts[0], "bold", sys.stdout))
+    show(paint(texts[0], "bold", stdout()))
     for line, text in zip(lines, texts[1:], strict=True):
-        show(paint(text, colours.get(line.status, "red"), sys.stdout))
+        show(paint(text, colours.get(line.status, "red"), stdout()))

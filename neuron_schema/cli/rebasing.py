@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from neuron_schema.cli.invocation import Invocation
-from neuron_schema.cli.options import Database, DryRun, Environment, Json, Shadow, Versions
+from neuron_schema.cli.options import Database, Environment, Json, Shadow, Versions
 from neuron_schema.cli.output import say
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def rebase(
     offline: Annotated[
         bool, typer.Option("--offline", help="Do not ask the database what is applied.")
     ] = False,
-    dry_run: DryRun = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the new names and rename nothing.")
+    ] = False,
     database_url: Database = None,
     shadow_url: Shadow = None,
     versions: Versions = None,

@@ -11,7 +11,16 @@ import typer
 
 from neuron_schema.cli.invocation import Invocation, working_directory
 from neuron_schema.cli.options import Environment, Json, Shadow, Versions, complete_version
-from neuron_schema.cli.output import colourful, is_terminal, note, one_line, say, show, show_script
+from neuron_schema.cli.output import (
+    colourful,
+    is_terminal,
+    note,
+    one_line,
+    say,
+    show,
+    show_script,
+    stdout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -268,7 +277,7 @@ def _rendered(report: ReviewReport, writing: Writing, fail_on: Severity | None) 
         report,
         writing.format.value,
         fail_on=fail_on,
-        color=writing.path is None and colourful(sys.stdout),
+        color=writing.path is None and colourful(stdout()),
         helps=_helps(),
         version=version("neuron-schema"),
     )

@@ -101,7 +101,8 @@ def _squash(
     question = f"Replace {_counted(len(old))} by {new.name}?"
     if not dry_run:
         refuse_uncommitted(old)
-        _refuse_unasked(call, question, yes=yes)
+        would = f"{_counted(len(old))} would be replaced by {new.name}"
+        _refuse_unasked(call, would, yes=yes)
     before = [one for one in migrations if one.number < draft.parts[0].number]
     later = [one for one in migrations if one.number > draft.parts[-1].number]
     with open_server(call, shadow_url) as shadow:
@@ -128,8 +129,13 @@ def _checked_name(name: str | None) -> str | None:
     return None if name is None else split_file_name(Path(f"001_{name}.py"))[1]
 
 
-def _refuse_unasked(call: Invocation, question: str, *, yes: bool) -> None:
+def _refuse_unasked(call: Invocation, would: str, *, yes: bool) -> None:
     """Refuse at once where nobody can be asked later.
+
+    Args:
+        call: The command.
+        would: What it would do.
+        yes: Whether it was told to.
 
     Raises:
         ConfirmationNeeded: without --yes.
@@ -138,7 +144,7 @@ def _refuse_unasked(call: Invocation, question: str, *, yes: bool) -> None:
 
     if not yes and (call.as_json or not (is_terminal(sys.stdin) and is_terminal(sys.stderr))):
         raise ConfirmationNeeded(
-            question, remedy="neuron-schema squash ... --yes (--dry-run prints the module)"
+            would, remedy="give the same command --yes (--dry-run prints the module)"
         )
 
 
@@ -239,7 +245,8 @@ def _finish(
         return
     question = f"Remove {_counted(len(rest))} that {path.name} replaces?"
     if rest:
-        _refuse_unasked(call, question, yes=yes)
+        would = f"{_counted(len(rest))} that {path.name} replaces would be removed"
+        _refuse_unasked(call, would, yes=yes)
     kept = [
         replace(one, name=left.name) if one is squashed else one
         for one in left.migrations

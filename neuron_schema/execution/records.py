@@ -65,16 +65,20 @@ def _entry(row: Any) -> LogEntry:
 
 
 def with_unlogged(found: Iterable[LogEntry], applied: Sequence[AppliedRow]) -> list[LogEntry]:
-    """Return entries and, for versions applied without a log, what the history table tells.
+    """Return entries and, in their place, what the history table tells of the unlogged ones.
 
     Args:
         found: What the log tells.
         applied: The rows of the history table.
     """
-    found = list(found)
-    logged = {entry.version for entry in found if entry.outcome in _STANDS}
-    silent = [
-        LogEntry(
+    lines = list(found)
+    ends = (*_STANDS, Outcome.ROLLED_BACK)
+    last = {entry.version: entry.outcome for entry in lines if entry.outcome in ends}
+    for row in applied:
+        # One that was rolled back by a run with a log may be back by a script for psql.
+        if last.get(row.version) in _STANDS:
+            continue
+        silent = LogEntry(
             version=row.version,
             name=row.name,
             direction="up",
@@ -82,10 +86,15 @@ def with_unlogged(found: Iterable[LogEntry], applied: Sequence[AppliedRow]) -> l
             started_at=row.applied_at,
             checksum=row.checksum,
         )
-        for row in applied
-        if row.version not in logged
-    ]
-    return [*silent, *found]
+        moment = _moment(silent)
+        later = (at for at, each in enumerate(lines) if _moment(each) > moment)
+        lines.insert(next(later, len(lines)), silent)
+    return lines
+
+
+def _moment(entry: LogEntry) -> float:
+    """Return when a step began; what has no time comes first."""
+    return entry.started_at.timestamp() if entry.started_at else 0
 
 
 def recorded(fetch: Fetch, table: HistoryTable, versions: Iterable[str]) -> tuple[Migration, ...]:

@@ -115,7 +115,7 @@ def refuse_uncommitted(paths: Sequence[Path]) -> None:
     """Refuse to remove what nobody could bring back.
 
     Raises:
-        SquashRefused: git has not all of the files as they are.
+        SquashRefused: git has not all of the files as they are, or cannot tell.
     """
     names = uncommitted(paths)
     if names:
@@ -147,10 +147,13 @@ def refuse_changed(contents: Mapping[Path, bytes]) -> None:
 
 
 def uncommitted(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Return those of some files that git has not as they are; none where there is no git.
+    """Return those of some files that git has not as they are; none where there is no repository.
 
     Args:
         paths: Files of one directory.
+
+    Raises:
+        SquashRefused: there is a repository, and git does not read it.
     """
     directory = paths[0].parent
     try:
@@ -172,8 +175,23 @@ def uncommitted(paths: Sequence[Path]) -> tuple[str, ...]:
             stdin=subprocess.DEVNULL,
         )
     except OSError:
-        return ()
-    return tuple(_names(done.stdout)) if done.returncode == 0 else ()
+        return _untold(directory, "git cannot be run")
+    if done.returncode:
+        reason = " ".join(done.stderr.decode(errors="replace").split())
+        return _untold(directory, reason.removeprefix("fatal: "))
+    return tuple(_names(done.stdout))
+
+
+def _untold(directory: Path, reason: str) -> tuple[str, ...]:
+    """Return no names where there is no repository; git refuses one of another user, too."""
+    here = directory.resolve()
+    if any((each / ".git").exists() for each in (here, *here.parents)):
+        raise SquashRefused(
+            f"whether the files that squash removes are committed is not known: {reason}",
+            where=str(directory),
+            remedy="let git read this repository: `git status` has to work here",
+        )
+    return ()
 
 
 def _names(printed: bytes) -> Iterator[str]:

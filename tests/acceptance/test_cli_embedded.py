@@ -67,6 +67,7 @@ def test_db_start_keeps_it_running_until_db_stop(project: Command) -> None:
     assert project.quick("db", "status", "--json").json["kept"] is True
     url = project.quick("db", "url").out.strip()
     assert url == started["url"]
+    psycopg.connect(url).close()
     write_version(project.directory / "versions", "001_a", up=["CREATE TABLE a ()"])
     assert project.quick("up", "--database-url", url).out.startswith("001_a  applied")
     assert project("db", "psql", "-XAt", "-c", "SELECT 42").out == "42\n"

@@ -44,9 +44,30 @@ def test_history_tells_what_was_run(cli: Command, versions: Path) -> None:
     with_sql = cli.quick("history", "2", "--sql").out
     assert "001_a" not in with_sql
     assert "    CREATE TABLE b (id int);\n" in with_sql
+    assert cli.quick("history", "3").out == "version 3 was not run yet\n"
     entries = cli.quick("history", "1", "--json").json["entries"]
     assert [(one["version"], one["outcome"], one["up"]) for one in entries] == [
         ("001", "applied", ["CREATE TABLE a (id int)"])
+    ]
+
+
+def test_what_a_script_applied_has_its_place_in_the_history(
+    cli: Command, versions: Path, connection: psycopg.Connection
+) -> None:
+    """Without a log, after a version that was rolled back with one: the last word is applied."""
+    cli.quick("up", "1")
+    write_row = "INSERT INTO neuron_migrations (version, name) VALUES (%s, %s)"
+    connection.execute(write_row, ("002", "b"))
+    cli.quick("up", "3")
+    cli.quick("down", "--yes")
+    connection.execute(write_row, ("003", "c"))
+    entries = cli.quick("history", "--json").json["entries"]
+    assert [(one["version"], one["outcome"], one["run_id"] is None) for one in entries] == [
+        ("001", "applied", False),
+        ("002", "applied", True),
+        ("003", "applied", False),
+        ("003", "rolled back", False),
+        ("003", "applied", True),
     ]
 
 

@@ -105,6 +105,21 @@ def test_init_refuses_a_file_that_it_would_break(
     assert not (offline.directory / "versions").exists()
 
 
+def test_settings_without_versions_lead_to_a_first_one(offline: Command) -> None:
+    """As a clone has them, since git keeps no empty directory: what is advised works."""
+    file = offline.directory / "pyproject.toml"
+    file.write_text("[tool.neuron_schema]\n")
+    assert "neuron-schema init" in offline.quick("new", "x", code=2).err
+    advised = "fix: mkdir versions, then neuron-schema new SLUG writes the first version\n"
+    assert advised in offline.quick("init", code=2).err
+    (offline.directory / "versions").mkdir()
+    assert offline.quick("new", "x").out.endswith("versions/001_x.py\n")
+    assert "fix: neuron-schema new SLUG writes the next" in offline.quick("init", code=2).err
+    assert 'fix: write database = "embedded"' in offline.quick("init", "--embedded", code=2).err
+    file.write_text('[tool.neuron_schema]\nversions = "app.versions"\n')
+    assert "mkdir" not in offline.quick("init", code=2).err
+
+
 def test_init_needs_room_for_its_directory(offline: Command) -> None:
     """A file in the way is an error, and no settings are written."""
     (offline.directory / "versions").touch()

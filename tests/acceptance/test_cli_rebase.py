@@ -178,6 +178,26 @@ def test_a_number_that_another_version_has_taken_is_no_modified_version(
     cli.quick("status", "--check")
 
 
+def test_a_number_that_main_has_taken_costs_main_no_row(
+    cli: Command, branches: Path, connection: psycopg.Connection
+) -> None:
+    """On a database that has main's: what is advised first renumbers this branch's versions."""
+    root = branches.parent
+    git(root, "checkout", "-q", "main")
+    cli.quick("up")
+    connection.execute("INSERT INTO theirs VALUES (1)")
+    git(root, "checkout", "-q", "mine")
+    remedy = cli.quick("up", code=4).err.partition("fix: ")[2]
+    assert remedy.startswith("neuron-schema rebase gives")
+    assert "if this database is to lose 004_theirs and its rows, neuron-schema down 003" in remedy
+    cli.quick("rebase")
+    committed(root, "renumbered")
+    git(root, "merge", "-q", "main")
+    cli.quick("up")
+    assert applied(connection) == ["001", "002", "003", "004", "005", "006"]
+    assert connection.execute("SELECT id FROM theirs").fetchall() == [(1,)]
+
+
 def test_a_dry_run_renames_nothing(cli: Command, branches: Path) -> None:
     """It prints what would be done; so does JSON."""
     before = names(branches)

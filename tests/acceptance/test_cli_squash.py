@@ -256,7 +256,9 @@ def test_a_name_that_no_file_can_have_is_refused(cli: Command, versions: Path) -
 
 def test_nobody_is_squashed_unasked(cli: Command, versions: Path, shadow: list[str]) -> None:
     """Off a terminal --yes is wanted; on one a no leaves everything as it is."""
-    assert "--yes" in cli.quick("squash", "1:3", *shadow, code=9).err
+    err = cli.quick("squash", "1:3", *shadow, code=9).err
+    assert "]: 3 files would be replaced by 003_squashed_001_to_003.py\n" in err
+    assert "fix: give the same command --yes (--dry-run prints the module)\n" in err
     terminal = cli.terminal("squash", "1:3", *shadow)
     terminal.expect("Replace 3 files by 003_squashed_001_to_003.py? [y/N]")
     terminal.type("n\n")
@@ -298,6 +300,23 @@ def test_files_that_git_has_not_are_not_removed(
     committed(root, "more")
     cli.quick("squash", "1:4", "--yes", *shadow)
     assert names(versions) == ["004_squashed_001_to_004.py"]
+
+
+@pytest.mark.parametrize("broken", ["no git", "no repository that git reads"])
+def test_where_git_cannot_tell_nothing_is_removed(
+    cli: Command, versions: Path, shadow: list[str], broken: str
+) -> None:
+    """Without the program, or in a repository that it refuses, as it does one of another user."""
+    root = versions.parent
+    git(root, "init", "-q")
+    before = names(versions)
+    env = {"PATH": "/nonexistent"}
+    if broken != "no git":
+        (root / ".git" / "config").write_text("[core]\n\trepositoryformatversion = 99\n")
+        env = {}
+    result = cli.quick("squash", "1:3", "--yes", *shadow, code=9, env=env)
+    assert "are committed is not known: " in result.err
+    assert names(versions) == before
 
 
 def test_a_file_that_git_ignores_is_not_removed(

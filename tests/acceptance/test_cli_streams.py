@@ -11,6 +11,7 @@ import pytest
 
 from tests.acceptance.command import PROGRAM
 from tests.acceptance.conftest import applied
+from tests.backfills import create_items, write_backfill
 from tests.support import write_version
 
 if TYPE_CHECKING:
@@ -92,6 +93,29 @@ def test_other_encodings_lose_nothing(
     assert "004_gr\\xf6\\xdfe  applied" in cli("up", env=ascii_only).out
     assert "Gr\\xf6\\xdfe \\u2713." in cli("status", env=ascii_only).out
     assert cli.quick("status", "--json").json["migrations"][3]["name"] == "gr\u00f6\u00dfe"
+
+
+def test_what_a_version_prints_does_not_reach_stdout(
+    cli: Command, tmp_path: Path, connection: psycopg.Connection
+) -> None:
+    """A script for psql and the one JSON object stay whole; the text is on stderr."""
+    create_items(connection, 3)
+    more = """
+print("at import")
+def fill(rows):
+    print("a batch of", len(rows))
+    return [{"b": "x"} for _ in rows]
+"""
+    up = '[BackfillRows(items, fill, ["a"], revision="1", where=items.c.b.is_(None))]'
+    write_backfill(tmp_path / "versions", up, label="001_fill", more=more)
+    script = cli("sql")
+    assert script.out.startswith("\\set ON_ERROR_STOP on\n")
+    assert "at import" not in script.out
+    assert "at import\n" in script.err
+    assert cli("check", "--json").json["errors"] == []
+    done = cli("up", "--allow-non-empty", "--json")
+    assert done.json["steps"][0]["rows"] == 3
+    assert "a batch of 3\n" in done.err
 
 
 def test_nothing_that_is_printed_steers_a_terminal(

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import make_url
 
+from neuron_schema.address import Address
+from neuron_schema.cli.database import link
 from neuron_schema.cli.output import colourful, columns, is_terminal, one_line, safe
 from neuron_schema.cli.progress import Progress
 from neuron_schema.events import StepEnded, StepNoted, StepStarted, StepWaiting, Warned
 from neuron_schema.model import Direction, Outcome, Plan, Statement, Step, StepReport
+from neuron_schema.url import parse
 
 
 def step(version: str) -> Step:
@@ -114,3 +119,13 @@ def test_a_run_that_is_broken_off_reports_every_step(
     ]
     printed = capsys.readouterr().out
     assert printed == "001_x  applied  1.2 s  (confirmed after a lost reply)\n"
+
+
+def test_a_link_is_read_alike_by_libpq_and_sqlalchemy() -> None:
+    """A blank in the path of the socket, a "+" in a name."""
+    address = Address({"host": "/tmp/my app+1", "user": "a+b", "dbname": "c"})
+    url = link(address)
+    wanted = {"host": "/tmp/my app+1", "user": "a+b", "dbname": "c"}
+    assert conninfo_to_dict(url) == wanted
+    assert make_url(url).query["host"] == "/tmp/my app+1"
+    assert parse(url).conninfo().items() >= wanted.items()
