@@ -260,6 +260,7 @@ class Execution:
         """
         # It reads every statement, for which whoever has nothing to do need not pay.
         from neuron_schema.preflight.baseline import check_objects
+        from neuron_schema.preflight.forgotten import check_log
         from neuron_schema.preflight.preflight import look_ahead
 
         facts, todo = look.facts, self.preflight_run(run.plan, look)
@@ -277,6 +278,8 @@ class Execution:
         for sentence in found.warnings:
             run.warn(sentence)
         found.check()
+        if run.plan.purpose is Purpose.RUN and look.log_exists and not look.exists:
+            check_log(self._ask_catalog, look.table)
         if run.plan.purpose is Purpose.BASELINE:
             for sentence in check_objects(self._ask_catalog, run.plan, todo.path(facts)):
                 run.warn(sentence)

@@ -157,6 +157,48 @@ def test_a_baseline_that_fails_lets_nobody_in(
         MigrationRunner(engine, tmp_path).up()
 
 
+def test_without_a_history_table_what_the_log_tells_is_not_applied_again(
+    engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A baseline writes the history anew; what was rolled back, or failed, is no obstacle."""
+    write_version(
+        tmp_path, "001_a", up=["CREATE TABLE IF NOT EXISTS a (x int)", "INSERT INTO a VALUES (1)"]
+    )
+    write_version(tmp_path, "002_b", up=["CREATE TABLE b ()"], down=["DROP TABLE b"])
+    runner = MigrationRunner(engine, tmp_path)
+    runner.up()
+    runner.down()
+    observer.execute("DROP TABLE neuron_migrations")
+    with pytest.raises(HistoryConflict, match="by the log 001_a is applied") as caught:
+        MigrationRunner(engine, tmp_path).up()
+    assert "neuron-schema baseline 001 " in (caught.value.remedy or "")
+    assert scalar(observer, "SELECT count(*) FROM a") == 1
+    again = MigrationRunner(engine, tmp_path)
+    again.baseline("001")
+    again.up()
+    assert [row.version for row in again.get_applied()] == ["001", "002"]
+    assert scalar(observer, "SELECT count(*) FROM a") == 1
+
+
+def test_a_log_that_may_not_be_read_keeps_no_run_from_beginning(
+    database: URL, engine: Engine, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A role that may only add to the log goes on as without one."""
+    role = f"writer_{database.database}"
+    write_version(tmp_path, "001_a", up=["SELECT 1"])
+    MigrationRunner(engine, tmp_path).up()
+    observer.execute(
+        f'DROP TABLE neuron_migrations; CREATE ROLE "{role}" LOGIN; '
+        f'GRANT CREATE ON SCHEMA public TO "{role}"; '
+        f'GRANT INSERT ON neuron_migration_log TO "{role}"'
+    )
+    try:
+        other = create_engine(database.set(username=role), poolclass=NullPool)
+        assert [one.outcome for one in MigrationRunner(other, tmp_path).up().steps] == ["applied"]
+    finally:
+        observer.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')
+
+
 def test_without_a_log_nothing_of_it_is_made(
     engine: Engine, observer: psycopg.Connection, tmp_path: Path
 ) -> None:
