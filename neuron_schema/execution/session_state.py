@@ -1,4 +1,6 @@
-"""What a version may leave set in the session that it ran in, which its transaction does not end.
+"""What a version's statements may leave set in their session, or do to rows; in doubt they may.
+
+What is set for a session lasts longer than the transaction.
 
 https://www.postgresql.org/docs/current/sql-set.html
 """
@@ -60,6 +62,17 @@ def can_change_session(statements: Iterable[str]) -> bool:
         if any(word in text for word in words):
             return True
     return False
+
+
+def can_write_rows(statements: Iterable[str]) -> bool:
+    """Return whether statements may write or drop rows that are there before them.
+
+    DDL that makes and alters does not, but where it calls functions for rows.
+    """
+    from neuron_schema.canonical import leading_words
+
+    texts = tuple(statements)
+    return can_change_session(texts) or any(leading_words(sql, 1) == ("DROP",) for sql in texts)
 
 
 def leaves_unseen(statements: Iterable[str]) -> bool:

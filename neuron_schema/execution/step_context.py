@@ -11,6 +11,7 @@ from sqlalchemy.pool import QueuePool
 from neuron_schema import log
 from neuron_schema.execution.failures import AttemptFailed
 from neuron_schema.execution.private import fetcher, private_connection
+from neuron_schema.execution.session_state import can_write_rows
 from neuron_schema.execution.transaction import Script
 from neuron_schema.execution.watching import StepWatch
 from neuron_schema.history import Look, create_sql, kept_body, record_body, record_sql
@@ -99,11 +100,12 @@ class StepContext:
         create, entry = self.log_entry(step)
         # A version may have set another role, which need not have a right to our tables.
         end = [STILL_OPEN_BODY, RESTORE_ROLE_BODY]
-        if step.runs and step.direction is Direction.UP:
-            end.append(kept_body(self.look.table, step))
-        if self.look.facts.version_num >= _FLUSH_SINCE:
-            # A backfill that follows counts the rows that are inserted from then on.
-            end.append("  PERFORM pg_catalog.pg_stat_force_next_flush();")
+        if can_write_rows(statement.sql for statement in step.runs):
+            if step.direction is Direction.UP:
+                end.append(kept_body(self.look.table, step))
+            if self.look.facts.version_num >= _FLUSH_SINCE:
+                # A backfill that follows counts the rows that are inserted from then on.
+                end.append("  PERFORM pg_catalog.pg_stat_force_next_flush();")
         if create:
             closing = [do_block(*end), *create, *entry]
         else:
