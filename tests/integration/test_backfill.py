@@ -650,8 +650,9 @@ def test_an_attempt_that_was_decided_otherwise_is_over(
         MigrationRunner(engine, path, allow_non_empty=True).up()
     observer.execute(
         "INSERT INTO neuron_migration_log (run_id, version, name, direction, kind, outcome, "
-        "started_at, duration_ms) SELECT gen_random_uuid(), '001', 'fill', 'up', 'BACKFILL', "
-        "'baselined', now(), 0"
+        "started_at, duration_ms) SELECT gen_random_uuid(), '001', 'fill', direction, 'BACKFILL', "
+        "outcome, now(), 0 FROM (VALUES ('up', 'baselined'), ('down', 'rolled back')) "
+        "done(direction, outcome)"
     )
     observer.execute("ALTER TABLE items DROP CONSTRAINT items_b_check")
     MigrationRunner(engine, path, allow_non_empty=True).up()
