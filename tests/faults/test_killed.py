@@ -196,7 +196,7 @@ def test_a_stopped_run_is_named_to_whoever_waits(
         runner.up()
         made = list(calm.kinds)
         runner.down()
-    witness.observer.execute("DROP TABLE neuron_migrations; DROP TABLE a, b")
+    witness.observer.execute("DROP TABLE neuron_migrations, neuron_migration_log; DROP TABLE a, b")
     # Four statements before COMMIT: the run lock is taken, and the row is written.
     at = [number for number, kind in enumerate(made, 1) if kind == b"E"][-4]
     stopped, go_on = threading.Event(), threading.Event()

@@ -93,8 +93,8 @@ def check_index(observer: psycopg.Connection) -> set[str]:
 def clean(observer: psycopg.Connection) -> None:
     """Take everything back to before the run."""
     observer.execute(
-        "DROP TABLE IF EXISTS a, b, neuron_migrations; DROP INDEX IF EXISTS ledger.i; "
-        "TRUNCATE ledger.entries"
+        "DROP TABLE IF EXISTS a, b, neuron_migrations, neuron_migration_log; "
+        "DROP INDEX IF EXISTS ledger.i; TRUNCATE ledger.entries"
     )
 
 
