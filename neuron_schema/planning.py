@@ -32,7 +32,7 @@ from neuron_schema.standing import (
     taken_remedy,
     taken_sentence,
 )
-from neuron_schema.targets import check_target, find_version, target_number
+from neuron_schema.targets import check_name, check_target, find_version, target_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -154,6 +154,9 @@ def _rows_down(
     rows = sorted(applied, key=lambda row: row.number, reverse=True)
     if to is not None:
         keep = target_number(to)
+        for row in rows:
+            if row.number == keep:
+                check_name(to, row.version, row.name)
         if keep and keep not in {row.number for row in rows}:
             whole = [row for row in rows if keep in {part.number for part in row.covers}]
             raise TargetError(

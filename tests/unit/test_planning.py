@@ -169,6 +169,10 @@ def test_up_takes_the_pending_versions_of_its_target(
         ("-1", None, "'-1' is no version"),
         ("1.0", None, "'1.0' is no version"),
         (" 1", None, "' 1' is no version"),
+        ("1_", None, "'1_' is no version"),
+        ("_v1", None, "'_v1' is no version"),
+        ("0_v0", None, "there is no version 0_v0"),
+        ("001_other", None, "there is no version 001_other: 001 is 001_"),
         ("\u0661", None, "is no version"),
         ("\u00b2", None, "is no version"),
         ("9" * 11, None, "there is no version 99999999999"),
@@ -200,6 +204,15 @@ def test_up_has_no_target_but_versions(to: str) -> None:
     with pytest.raises(TargetError, match=f"there is no version {to}\n") as caught:
         select_up(infos("001", "002"), rows("001"), to=to)
     assert caught.value.remedy == "versions: 001, 002"
+
+
+def test_a_version_may_be_named_as_it_is_shown() -> None:
+    """With its name, which has to be the right one."""
+    files = infos("001", "002", "003")
+    label = files[1].label
+    assert find_version(files, label) is files[1]
+    assert versions(select_up(files, (), to=label)) == ["001", "002"]
+    assert versions(select_down(files, rows("001", "002", "003"), to=label)) == ["003"]
 
 
 def test_a_target_that_is_not_there_tells_which_are() -> None:
