@@ -341,7 +341,8 @@ def _elements(namespace: dict[str, Any], direction: str, module: _Module) -> lis
     if direction not in namespace:
         remedy = {
             "up": "add `up = [...]`, a list of constructs",
-            "down": 'add `down = [...]`, or `down = irreversible("why")`; [] for nothing to undo',
+            "down": "add `down = [...]` ([] for nothing to undo), or, with `from neuron_schema.ops "
+            'import irreversible`, `down = irreversible("why")`',
         }[direction]
         raise VersionError(
             f"the module declares no `{direction}`",
