@@ -89,14 +89,6 @@ def _needs_extension(request: pytest.FixtureRequest) -> None:
             pytest.skip(f"the server has no extension {marker.args[0]}")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes ``-n auto`` means: one more than there are processors.
-
-    The tests spend a third of their time waiting for servers, processes and locks.
-    """
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the fault suite counted."""
     lines = summary(terminalreporter.stats.get("passed", []))
