@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from neuron_schema.review.render import render
 from tests.unit import review_reports as reports
@@ -150,9 +150,11 @@ def test_it_works_by_keyboard_and_without_scripts(browser: Browser, pages: Path)
     assert page.locator("details[open]").count() == 0
     assert (skip.bounding_box() or {"x": 0})["x"] < 0
     page.keyboard.press("Tab")
+    expect(skip).to_be_focused()
     assert (skip.bounding_box() or {"x": -1})["x"] > 0
     page.keyboard.press("Enter")
-    assert page.url.endswith("#content")
+    # A key is pressed, and the browser does what it does a moment later.
+    page.wait_for_url("**#content")
     summary = page.locator("summary").first
     code = page.get_by_role("group", name="005_embedding.py")
     assert not code.is_visible()
@@ -162,7 +164,7 @@ def test_it_works_by_keyboard_and_without_scripts(browser: Browser, pages: Path)
             break
     assert page.locator("summary:focus").inner_text() == summary.inner_text()
     page.keyboard.press("Enter")
-    assert code.is_visible()
+    expect(code).to_be_visible()
     page.context.close()
 
 
