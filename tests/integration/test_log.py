@@ -188,12 +188,12 @@ def test_a_log_that_may_not_be_read_keeps_no_run_from_beginning(
     write_version(tmp_path, "001_a", up=["SELECT 1"])
     MigrationRunner(engine, tmp_path).up()
     observer.execute(
-        f'DROP TABLE neuron_migrations; CREATE ROLE "{role}" LOGIN; '
+        f"DROP TABLE neuron_migrations; CREATE ROLE \"{role}\" LOGIN PASSWORD 'x'; "
         f'GRANT CREATE ON SCHEMA public TO "{role}"; '
         f'GRANT INSERT ON neuron_migration_log TO "{role}"'
     )
     try:
-        other = create_engine(database.set(username=role), poolclass=NullPool)
+        other = create_engine(database.set(username=role, password="x"), poolclass=NullPool)
         assert [one.outcome for one in MigrationRunner(other, tmp_path).up().steps] == ["applied"]
     finally:
         observer.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')
